@@ -1,0 +1,126 @@
+"""JSON Lines that survive bad input, and outputs that are either whole or not there."""
+import contextlib
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+from weatherman.cli import UserError
+
+MAX_LINE_BYTES = 16 * 2**20  # a JSONL line longer than this is rejected, not loaded: our longest real one is 0.2 MB
+CHUNK_BYTES = 2**20
+
+
+def sha256_bytes(data):
+    """Return the hex SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path):
+    """Return the hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while chunk := handle.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def read_lines(path, max_bytes=MAX_LINE_BYTES):
+    r"""Yield (line number from 1, bytes without the line end), split on b"\n" only; None instead of an over-long line.
+
+    Memory stays below `max_bytes` plus one buffer whatever the file holds.
+    """
+    with open(path, "rb") as handle:
+        number = 0
+        while line := handle.readline(max_bytes + 1):
+            number += 1
+            if len(line) > max_bytes and not line.endswith(b"\n"):
+                while line and not line.endswith(b"\n"):
+                    line = handle.readline(CHUNK_BYTES)
+                yield number, None
+            else:
+                yield number, line.rstrip(b"\r\n")
+
+
+def read_jsonl(path, on_bad=None):
+    """Yield (line number, dict) for each line of a JSON Lines file; blank lines and a BOM are skipped.
+
+    A bad line (not UTF-8, not JSON, not an object, over MAX_LINE_BYTES) goes to `on_bad(line number, reason, excerpt)`;
+    without `on_bad` it raises UserError that names file and line. A file that holds nothing raises UserError.
+    """
+    import jsonlines
+    import orjson
+    rows = 0
+    for number, line in read_lines(path):
+        rows += 1
+        reason = excerpt = None
+        if line is None:
+            reason, excerpt = "line_too_long", f"more than {MAX_LINE_BYTES:,} bytes"
+        else:
+            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if not line.strip():
+                continue
+            try:
+                yield number, jsonlines.Reader([line], loads=orjson.loads).read(type=dict)
+                continue
+            except jsonlines.InvalidLineError as error:
+                reason = "not_an_object" if "type" in str(error) else "invalid_json"
+            except UnicodeDecodeError:
+                reason = "invalid_utf8"
+            excerpt = line[:80].decode("utf-8", "backslashreplace")
+        if on_bad is None:
+            raise UserError(f"{path}:{number}: {reason.replace('_', ' ')}; expected one JSON object a line. Found: {excerpt}",
+                            f"sed -n {number}p '{path}' | head -c 300")
+        on_bad(number, reason, excerpt)
+    if rows == 0:
+        raise UserError(f"{path}: the file is empty.", "run the step that writes it again")
+
+
+def to_json_line(record):
+    """Return a record as UTF-8 bytes with the line end. Key order is the record's own, so equal records give equal bytes."""
+    import orjson
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Give a binary handle on `PATH.part`; on success fsync and rename it to `path`, on any error leave `path` untouched.
+
+    The part file is locked: a second writer of the same output gets a UserError instead of a mixed file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    handle = open(part, "ab")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise UserError(f"{path}: another run is writing this file now.", "wait for it to end, or pass --output") from None
+    try:
+        handle.truncate(0)
+        yield handle
+        handle.flush()
+        os.fsync(handle.fileno())
+        os.rename(part, path)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:  # write(2) and fsync(2) do not say which file
+            error.filename = str(path)
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        # After a failed flush, close tries once more and fails again; the first error is the one to show.
+        with contextlib.suppress(OSError):
+            handle.close()
+
+
+def write_bytes(path, data):
+    """Write a whole small file atomically."""
+    with atomic_write(path) as handle:
+        handle.write(data)
+
+
+def write_json(path, value):
+    """Write a JSON value, indented, atomically."""
+    import orjson
+    write_bytes(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS))

@@ -1,0 +1,105 @@
+"""What made an output, from what: the manifest beside every file, written last (DESIGN §3)."""
+import hashlib
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+
+from paths import REPO_DIR, SCRIPTS_DIR, show
+from weatherman.cli import UserError
+from weatherman.files import CHUNK_BYTES, sha256_bytes, write_json
+
+SCHEMA = 1
+LIBRARIES = ("orjson", "pydantic", "pyyaml", "datasketch", "nltk", "py3langid", "langdetect", "pandas",
+             "torch", "transformers", "trl", "peft", "datasets")
+
+
+def manifest_path(output):
+    """x.jsonl -> x.manifest.json"""
+    output = Path(output)
+    return output.with_name(output.stem + ".manifest.json")
+
+
+def describe_file(path):
+    """Return {path, sha256, bytes, rows}; rows counts line ends and is null for other files than .jsonl."""
+    digest, size, rows = hashlib.sha256(), 0, 0
+    with open(path, "rb") as handle:
+        while chunk := handle.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+            rows += chunk.count(b"\n")
+    return {"path": show(path), "sha256": digest.hexdigest(), "bytes": size, "rows": rows if Path(path).suffix == ".jsonl" else None}
+
+
+def code_sha256(script, rooms):
+    """Return the hash of the sources a step runs: its script, the basics, and the rooms it names."""
+    basics = [SCRIPTS_DIR / "paths.py", SCRIPTS_DIR / "config_loader.py", *SCRIPTS_DIR.glob("weatherman/*.py")]
+    files = [Path(script).resolve(), *basics, *(p for room in rooms for p in SCRIPTS_DIR.glob(f"weatherman/{room}/*.py"))]
+    digest = hashlib.sha256()
+    for path in sorted(set(files)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def config_sha256(config):
+    """Return the hash of a plain configuration, whatever the order of its keys."""
+    import orjson
+    return sha256_bytes(orjson.dumps(config, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+
+
+def git_state():
+    """Return {commit, dirty}, both null outside a git checkout."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO_DIR, capture_output=True, text=True)
+        changes = subprocess.run(["git", "status", "--porcelain"], cwd=REPO_DIR, capture_output=True, text=True)
+    except FileNotFoundError:
+        return {"commit": None, "dirty": None}
+    if commit.returncode:
+        return {"commit": None, "dirty": None}
+    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+
+
+def versions():
+    """Return {python, platform, library: version} of what is installed here."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()}-{platform.machine()}"}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def read_manifest(output):
+    """Return the manifest beside `output`, None when it is absent or not readable as ours."""
+    import orjson
+    try:
+        found = orjson.loads(manifest_path(output).read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
+
+
+def write_manifest(output, body):
+    """Write the manifest of `output`: call it after the output itself is in place."""
+    write_json(manifest_path(output), {"schema": SCHEMA, **body})
+
+
+def check_input(path):
+    """Raise UserError when `path` has a manifest that does not fit its bytes: half-written, damaged or edited by hand."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{show(path)}: no such file.", "run the step that writes it (README, table of scripts), or pass --input")
+    found = read_manifest(path)
+    if found is None:
+        return
+    sha256 = describe_file(path)["sha256"]
+    if sha256 not in {entry["sha256"] for entry in found["outputs"]}:
+        raise UserError(f"{show(path)}: the file is not what {found['script']} wrote (its manifest has another sha256).",
+                        f"python scripts/{found['script']} again; or, if you edited it on purpose, rm '{manifest_path(path)}'")
+
+
+def now():
+    """Return the UTC time, ISO 8601, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,236 @@
+"""What every configuration file may hold. Types and bounds only: values live in the YAML files."""
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from config_loader import ConfigError, load_config, part, read_layer
+from paths import CONFIGS_DIR
+
+Share = Field(ge=0, le=1)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _sums_to_one(shares, what):
+    if abs(sum(shares.values()) - 1) > 1e-9:
+        raise ValueError(f"the {what} add up to {sum(shares.values()):g}; expected 1")
+
+
+# --- data_config.yaml -------------------------------------------------------------------------------------------------
+
+class Book(Section):
+    id: int = Field(gt=0)
+    title: str
+    author: str
+    persona: Literal["twain", "franklin"]
+    year: int
+
+
+class Gutenberg(Section):
+    mirror: str
+    wait_s: float = Field(ge=0)
+    timeout_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+    books: list[Book] = Field(min_length=1)
+
+
+class Subreddit(Section):
+    source: Literal["reddit-theonion", "reddit-nottheonion"]
+    license: str
+
+
+class Reddit(Section):
+    subreddits: dict[str, Subreddit]
+
+
+class Cleaning(Section):
+    min_words: int = Field(gt=0)
+    target_words: int = Field(gt=0)
+    max_words: int = Field(gt=0)
+    headline_min_words: int = Field(gt=0)
+    headline_max_words: int = Field(gt=0)
+    language: str
+    keywords: dict[str, list[str]]
+
+
+class Dedup(Section):
+    threshold: float = Field(gt=0, le=1)
+    word_shingle: int = Field(gt=0)
+    character_shingle: int = Field(gt=0)
+    short_text_words: int = Field(gt=0)
+    permutations: int = Field(gt=0)
+
+
+class Chat(Section):
+    max_answer_words: int = Field(gt=0)
+
+
+class ToolUse(Section):
+    count: int = Field(gt=0)
+    personas: dict[Literal["neutral", "twain", "franklin"], float]
+    scenarios: dict[str, float]
+
+    @model_validator(mode="after")
+    def shares_add_up(self):
+        _sums_to_one(self.personas, "personas")
+        _sums_to_one(self.scenarios, "scenarios")
+        return self
+
+
+class Mixture(Section):
+    literary: float = Share
+    satire: float = Share
+    tool_use: float = Share
+    hybrid: float = Share
+
+    @model_validator(mode="after")
+    def shares_add_up(self):
+        _sums_to_one(self.model_dump(), "mixture shares")
+        return self
+
+
+class Split(Section):
+    validation: float = Field(gt=0, lt=1)
+    test: float = Field(gt=0, lt=1)
+
+
+class DataConfig(Section):
+    seed: int
+    gutenberg: Gutenberg
+    reddit: Reddit
+    cleaning: Cleaning
+    dedup: Dedup
+    chat: Chat
+    tool_use: ToolUse
+    mixture: Mixture
+    split: Split
+
+
+# --- training_config.yaml, models.yaml, eval_config.yaml ----------------------------------------------------------------
+
+class TrainingData(Section):
+    train: str
+    validation: str
+
+
+class Training(Section):
+    epochs: float = Field(gt=0)
+    max_steps: int = Field(ge=-1)
+    micro_batch: int = Field(gt=0)
+    effective_batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    scheduler: Literal["cosine", "linear", "constant"]
+    warmup_share: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    max_tokens: int = Field(gt=0)
+    packing: bool
+    gradient_checkpointing: bool
+    log_steps: int = Field(gt=0)
+    eval_steps: int = Field(gt=0)
+    save_steps: int = Field(gt=0)
+    keep_checkpoints: int = Field(gt=0)
+    seed: int
+
+
+class Lora(Section):
+    r: int = Field(gt=0)
+    alpha: int = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    target_modules: list[str] = Field(min_length=1)
+
+
+class Quantization(Section):
+    mode: Literal["nf4", "none"]
+    double_quantization: bool
+
+
+class Compute(Section):
+    device: Literal["cuda", "cpu", "mps"]
+    dtype: Literal["bfloat16", "float32"]
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
+
+
+class TrainingConfig(Section):
+    model: str
+    data: TrainingData
+    training: Training
+    lora: Lora
+    quantization: Quantization
+    compute: Compute
+    report_to: list[Literal["wandb", "tensorboard"]]
+
+
+class Model(Section):
+    """One entry of models.yaml. `package`: a Python package that carries the weights as GGUF, instead of a hub id."""
+
+    hub_id: str
+    revision: str | None
+    package: str | None
+    license: str
+    gated: bool
+    parameters: int = Field(gt=0)
+    template: str
+    end_of_turn: str
+    pad_token: str
+    training: dict | None
+
+
+class Models(Section):
+    models: dict[str, Model]
+
+
+class EvalConfig(Section):
+    max_new_tokens: int = Field(gt=0)
+    batch_rows: int = Field(gt=0)
+    prompts: list[dict[str, str]] = Field(min_length=1)
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+SCHEMAS = {"data_config.yaml": DataConfig, "training_config.yaml": TrainingConfig, "models.yaml": Models, "eval_config.yaml": EvalConfig,
+           "demo_data.yaml": DataConfig}
+
+
+def data_config(args):
+    """Return the Resolved data configuration for a data step's flags (--config, --set, --seed)."""
+    overrides = [*args.overrides, *([f"seed={args.seed}"] if args.seed is not None else [])]
+    return load_config(args.config or CONFIGS_DIR / "data_config.yaml", DataConfig, overrides=overrides)
+
+
+def training_layers(model, hardware, preset):
+    """Return the Layers above a training configuration: model entry, hardware profile, preset; None leaves one out."""
+    layers = []
+    if model is not None:
+        entry = part(read_layer(CONFIGS_DIR / "models.yaml"), ("models", model))
+        layers += [part(entry, ("training",))] if entry.values.get("training") else []
+        layers += [_name_layer(model)]
+    for folder, name in (("hardware", hardware), ("presets", preset)):
+        if name is not None:
+            layers.append(read_layer(_known_file(folder, name)))
+    return layers
+
+
+def _name_layer(model):
+    from config_loader import Layer
+    return Layer({"model": model}, {("model",): "--model"})
+
+
+def _known_file(folder, name):
+    path = CONFIGS_DIR / folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise ConfigError(f"configs/{folder}/ has no {name}.yaml. There are: {known}.")
+    return path
+
+
+def load_file(path, model=None, hardware=None, preset=None, overrides=()):
+    """Return any file of configs/ Resolved, by its name. Layers apply to training configurations."""
+    path = Path(path)
+    schema = SCHEMAS.get(path.name)
+    if schema is None:
+        raise ConfigError(f"{path}: no schema is known for this name. There are: {', '.join(SCHEMAS)}.")
+    return load_config(path, schema, training_layers(model, hardware, preset), overrides)
