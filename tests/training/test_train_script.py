@@ -1,0 +1,174 @@
+"""train.py and eval_model.py from the command line, on a tiny random model with the real tokenizer."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from training.conftest import chat, words
+
+from paths import SCRIPTS_DIR
+
+QUICK = ["--model", "smollm2-135m", "--hardware", "cpu", "--preset", "smoke", "--set", "training.max_steps=6", "--set", "training.max_tokens=128",
+         "--set", "training.eval_steps=2", "--set", "training.save_steps=2", "--set", "training.log_steps=1", "--set", "training.keep_checkpoints=9",
+         "--set", "training.effective_batch=2", "--set", "training.learning_rate=0.02", "--set", "compute.dtype=float32"]
+
+
+def start(script, *arguments):
+    return subprocess.Popen([sys.executable, str(SCRIPTS_DIR / script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def run(script, *arguments):
+    return finish(start(script, *arguments))
+
+
+def metrics(folder, key):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {row["step"]: row[key] for row in rows if key in row}
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_model, tmp_path_factory):
+    """A workspace with one finished run called `whole`; (base folder, stderr of the run)."""
+    import shutil
+    base = tmp_path_factory.mktemp("trained")
+    shutil.copytree(tiny_model, base / "models" / "smollm2-135m")
+    (base / "data" / "processed").mkdir(parents=True)
+    for name, numbers in (("train", range(24)), ("validation", range(24, 30)), ("test", range(30, 36))):
+        rows = [chat(n, f"Tell me about number {n}.", words(n, 12 + n % 9)) for n in numbers]
+        (base / "data" / "processed" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.environ["WEATHERMAN_BASE_DIR"] = str(base)
+    try:
+        status, out, err = run("train.py", *QUICK, "--run", "whole", "--json")
+    finally:
+        del os.environ["WEATHERMAN_BASE_DIR"]
+    assert status == 0, err
+    return base, json.loads(out)
+
+
+def test_training_lowers_the_held_out_loss(trained):
+    base, figures = trained
+    folder = base / "adapters" / "whole"
+    assert figures["loss_after"] < figures["loss_before"] - 0.05
+    assert figures["steps"] == 6 and figures["tokens_seen"] > 0 and figures["adapter_norm"] > 0
+    assert sorted(metrics(folder, "eval_loss")) == [2, 4, 6] and sorted(metrics(folder, "loss")) == [1, 2, 3, 4, 5, 6]
+    for name in ("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja", "tokenizer.json", "config.resolved.yaml", "run.json",
+                 "metrics.jsonl", "train.log", "README.md"):
+        assert (folder / name).is_file(), name
+    recorded = json.loads((folder / "run.json").read_text())
+    assert recorded["config"]["training"]["learning_rate"] == 0.02 and recorded["data"]["train"]["rows"] == 24
+    assert "training.learning_rate" in (folder / "config.resolved.yaml").read_text()
+
+
+def test_resume_after_a_lost_box_gives_the_same_losses(trained, monkeypatch):
+    """The last checkpoints are damaged or unsealed, as a box that is taken away leaves them; the resumed run repeats the whole one."""
+    import shutil
+    base, figures = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    whole, again = base / "adapters" / "whole", base / "adapters" / "again"
+    shutil.copytree(whole, again)
+    for name in ("run.json", "adapter_model.safetensors"):
+        (again / name).unlink()
+    (again / "checkpoints" / "checkpoint-6" / "checkpoint.manifest.json").unlink()
+    optimizer = again / "checkpoints" / "checkpoint-4" / "optimizer.pt"
+    optimizer.write_bytes(optimizer.read_bytes()[:-100])
+    status, out, err = run("train.py", *QUICK, "--run", "again", "--resume", "--json")
+    assert status == 0, err
+    assert "resuming from checkpoint-2" in err
+    assert metrics(again, "loss") == pytest.approx(metrics(whole, "loss"), abs=1e-6)
+    assert json.loads(out)["loss_after"] == pytest.approx(figures["loss_after"], abs=1e-6)
+
+
+def test_sigterm_saves_and_the_same_command_resumes(trained, monkeypatch):
+    base, figures = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    folder = base / "adapters" / "stopped"
+    process = start("train.py", *QUICK, "--run", "stopped")
+    deadline = time.monotonic() + 120
+    while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    status, _, err = finish(process)
+    assert status == 75 and "checkpoint saved" in err, err
+    status, _, err = run("train.py", *QUICK, "--run", "stopped", "--resume")
+    assert status == 0, err
+    assert metrics(folder, "loss") == pytest.approx(metrics(base / "adapters" / "whole", "loss"), abs=1e-6)
+
+
+def test_the_accumulation_split_does_not_change_the_loss(trained, monkeypatch):
+    """Two rows at once, or one row twice: the loss of every update is the same, however unequal the rows' loss tokens."""
+    base, _ = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    losses = []
+    for micro_batch in (1, 2):
+        name = f"micro{micro_batch}"
+        status, _, err = run("train.py", *QUICK, "--run", name, "--set", "lora.dropout=0.0", "--set", "training.packing=false",
+                             "--set", f"training.micro_batch={micro_batch}", "--set", "training.effective_batch=2", "--set", "training.max_steps=4")
+        assert status == 0, err
+        losses.append(list(metrics(base / "adapters" / name, "loss").values()))
+    assert losses[0] == pytest.approx(losses[1], abs=2e-4)
+
+
+def test_evaluation_of_a_run(trained, monkeypatch):
+    base, _ = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    status, out, err = run("eval_model.py", "whole", "--set", "max_new_tokens=4", "--json")
+    assert status == 0, err
+    result = json.loads(out)
+    assert result["held_out"]["loss_after"] < result["held_out"]["loss_before"] and result["held_out"]["conversations"] == 6
+    page = (base / "adapters" / "whole" / "eval" / "report.html").read_text()
+    assert "<svg" in page and page.count('class="answer after"') == len(result["answers"]) and "http" not in page.split("<footer>")[0].split("<style>")[0]
+    status, _, err = run("eval_model.py", "whole", "--data", str(base / "data/processed/train.jsonl"))
+    assert status == 1 and "was trained on this file" in err
+
+
+def test_an_adapter_that_changes_nothing_is_refused(trained, monkeypatch):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+    base, _ = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    shutil.copytree(base / "adapters" / "whole", base / "adapters" / "zero")
+    weights = load_file(base / "adapters" / "zero" / "adapter_model.safetensors")
+    save_file({name: value * 0 if "lora_B" in name else value for name, value in weights.items()},
+              base / "adapters" / "zero" / "adapter_model.safetensors")
+    status, _, err = run("eval_model.py", "zero")
+    assert status == 1 and "changes nothing" in err
+
+
+def rewrite(path, change):
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    change(rows)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("fault,status,message", [
+    (lambda p: p.write_text(""), 1, "the file is empty"),
+    (lambda p: p.unlink(), 1, "no such file"),
+    (lambda p: p.write_bytes(p.read_bytes()[:-30]), 1, "train.jsonl:24: invalid json"),
+    (lambda p: p.write_bytes(p.read_bytes() + b"\xff\xfe\n"), 1, "train.jsonl:25: invalid utf8"),
+    (lambda p: rewrite(p, lambda rows: rows[0]["messages"][2].update(content="rain " * 500)), 3, "tokens, and a row holds 128"),
+    (lambda p: rewrite(p, lambda rows: rows.append(json.loads((p.parent / "validation.jsonl").read_text().splitlines()[0]))), 3, "also in the training set"),
+    (lambda p: rewrite(p, lambda rows: rows[0].pop("tools")), 1, "train.jsonl:1: tools: Field required"),
+], ids=["empty", "missing", "truncated", "not_utf8", "too_long", "leak", "no_tools"])
+def test_bad_data_stops_before_training(workspace, fault, status, message):
+    fault(workspace / "data" / "processed" / "train.jsonl")
+    got, _, err = run("train.py", *QUICK, "--run", "never")
+    assert got == status and message in err and "Traceback" not in err, err
+    assert not (workspace / "adapters" / "never").exists()
+
+
+def test_an_existing_run_is_not_overwritten(trained, monkeypatch):
+    base, _ = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    status, _, err = run("train.py", *QUICK, "--run", "whole")
+    assert status == 1 and "exists already" in err
+    status, _, err = run("train.py", *QUICK, "--run", "whole", "--resume")
+    assert status == 1 and "this run is finished" in err
