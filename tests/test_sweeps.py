@@ -1,0 +1,97 @@
+"""Promises about the whole tree: every config loads, every key is read, every script answers, every documented path exists."""
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR
+from weatherman import schemas
+
+SCRIPTS = sorted(p for p in SCRIPTS_DIR.glob("*.py"))
+DOCUMENTS = [REPO_DIR / "README.md", *sorted((REPO_DIR / "docs").glob("*.md"))]
+HELP_LIMIT_S = 0.3
+# Read by name from outside our code: `name` of a prompt is shown in the report's JSON, extends by the loader itself.
+READ_ELSEWHERE = {"extends"}
+
+
+def test_sweeps_find_their_files():
+    assert len(SCRIPTS) >= 12 and len(DOCUMENTS) >= 2
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
+def test_help_is_quick_and_names_an_example(script):
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True)
+        times.append(time.perf_counter() - started)
+        assert done.returncode == 0, done.stderr
+    assert f"python scripts/{script.name}" in done.stdout
+    assert min(times) < HELP_LIMIT_S, f"--help took {min(times):.2f} s"
+
+
+@pytest.mark.parametrize("name", sorted(schemas.SCHEMAS))
+def test_every_configuration_loads(name):
+    schemas.load_file(CONFIGS_DIR / name)
+
+
+def test_every_yaml_file_is_covered():
+    layers = {p for folder in ("presets", "hardware") for p in (CONFIGS_DIR / folder).glob("*.yaml")}
+    known = {CONFIGS_DIR / name for name in schemas.SCHEMAS} | layers
+    loaded_by_their_module = {CONFIGS_DIR / "hosts.example.yaml", CONFIGS_DIR / "hosts.yaml", *(CONFIGS_DIR / "dialogue").glob("*.yaml")}
+    assert set(CONFIGS_DIR.rglob("*.yaml")) <= known | loaded_by_their_module
+    assert len(layers) >= 2
+
+
+@pytest.mark.parametrize("folder", ["presets", "hardware"])
+def test_every_layer_fits_the_training_configuration(folder):
+    for path in (CONFIGS_DIR / folder).glob("*.yaml"):
+        schemas.load_file(CONFIGS_DIR / "training_config.yaml", **{"preset" if folder == "presets" else folder: path.stem,
+                                                                   "model": None, **({"hardware": None} if folder == "presets" else {"preset": None})})
+
+
+def test_every_model_of_the_registry_fits():
+    for name in yaml.safe_load((CONFIGS_DIR / "models.yaml").read_text())["models"]:
+        resolved = schemas.load_file(CONFIGS_DIR / "training_config.yaml", name)
+        entry = schemas.load_file(CONFIGS_DIR / "models.yaml").values.models[name]
+        assert resolved.values.model == name and (CONFIGS_DIR / "templates" / entry.template).is_file()
+
+
+def schema_keys(model, seen=None):
+    """Return every field name of a pydantic model and of the models inside it."""
+    from typing import get_args
+    keys, seen = set(), seen if seen is not None else set()
+    if model in seen:
+        return keys
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        keys.add(name)
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if hasattr(inner, "model_fields"):
+                keys |= schema_keys(inner, seen)
+    return keys
+
+
+def test_every_key_has_a_reader():
+    code = "\n".join(p.read_text() for p in SCRIPTS_DIR.rglob("*.py") if p.name != "schemas.py")
+    keys = set().union(*(schema_keys(schema) for schema in schemas.SCHEMAS.values()))
+    assert len(keys) > 60
+    unread = {key for key in keys - READ_ELSEWHERE if not re.search(rf"\.{key}\b|[\"']{key}[\"']", code)}
+    assert not unread, f"no code reads: {sorted(unread)}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_every_documented_command_and_path_exists(document):
+    text = document.read_text()
+    targets = re.findall(r"^([a-z0-9-]+):", (REPO_DIR / "Makefile").read_text(), re.M)
+    for target in re.findall(r"`make ([a-z0-9-]+)", text):
+        assert target in targets, f"make {target}"
+    for path in re.findall(r"(?<![\w/.<-])((?:scripts|configs|docs|tests|data/samples)/[\w./-]*[\w/])", text):
+        assert (REPO_DIR / path).exists() or path == "configs/hosts.yaml", path
+    for script, rest in re.findall(r"python scripts/([\w.]+\.py)([^\n`|]*)", text):
+        shown = subprocess.run([sys.executable, str(SCRIPTS_DIR / script), "--help"], capture_output=True, text=True).stdout
+        for flag in re.findall(r"(?<!\S)(--[a-z-]+)", rest):
+            assert flag in shown, f"{script} has no {flag}"
