@@ -123,3 +123,40 @@ def test_gate_counts_every_fault_and_names_the_records(tokenizer):
 def test_spans():
     assert spans([0, 1, 1, 0, 1]) == [(1, 3), (4, 5)]
     assert spans([]) == [] and spans([0, 0]) == [] and spans([1, 1]) == [(0, 2)]
+
+
+@pytest.fixture(scope="module")
+def llama(tokenizer):
+    """Llama 3.1's template and special tokens over SmolLM2's vocabulary: the template's own logic, without Meta's gated files."""
+    from paths import TEMPLATES_DIR
+    changed = copy.deepcopy(tokenizer)
+    names = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|finetune_right_pad_id|>"]
+    changed.add_special_tokens({"additional_special_tokens": names})
+    changed.chat_template = (TEMPLATES_DIR / "llama-3.1.jinja").read_text()
+    changed.bos_token, changed.eos_token, changed.pad_token = names[0], names[3], names[4]
+    return changed
+
+
+def test_llama_rendering_and_mask(llama):
+    encoded = encode(llama, chat(1, "What is fog good for?", "Thinking."), 512)
+    assert llama.decode(encoded.input_ids) == (
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
+        "You are a river pilot.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhat is fog good for?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nThinking.<|eot_id|>")
+    assert trained_text(llama, encoded) == "Thinking.<|eot_id|>"
+
+
+def test_llama_tool_calls(llama):
+    encoded = encode(llama, tool_chat(), 2048)
+    assert trained_text(llama, encoded) == ('{"name": "get_current_weather", "parameters": {"latitude": 38.7, "longitude": -9.1, "unit": "celsius"}}'
+                                            "<|eot_id|>It is 21.4 degrees and mainly clear.<|eot_id|>")
+    text = llama.decode(encoded.input_ids)
+    assert f"<|start_header_id|>ipython<|end_header_id|>\n\n{RESULT}<|eot_id|>" in text and text.count("Environment: ipython") == 1
+
+
+def test_llama_refuses_two_calls_in_a_turn(llama):
+    record = tool_chat()
+    call = record["messages"][2]["tool_calls"][0]
+    record["messages"][2]["tool_calls"] = [call, {**call, "id": "zzzzzzzzz"}]
+    with pytest.raises(Exception, match="one call a turn"):
+        encode(llama, record, 2048)

@@ -172,3 +172,14 @@ def test_an_existing_run_is_not_overwritten(trained, monkeypatch):
     assert status == 1 and "exists already" in err
     status, _, err = run("train.py", *QUICK, "--run", "whole", "--resume")
     assert status == 1 and "this run is finished" in err
+
+
+def test_four_bit_weights_train_too(trained, monkeypatch):
+    """QLoRA's own path, NF4 with double quantisation, on the CPU: the frozen weights are really packed and the loss falls."""
+    base, _ = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    status, out, err = run("train.py", *QUICK, "--run", "nf4", "--set", "quantization.mode=nf4", "--json")
+    assert status == 0, err
+    assert json.loads(out)["loss_after"] < json.loads(out)["loss_before"] - 0.05
+    status, out, err = run("eval_model.py", "nf4", "--set", "max_new_tokens=2", "--json")
+    assert status == 0, err
