@@ -116,7 +116,7 @@ def _scalar(node, name, problems):
 def part(layer, keys):
     """Return the Layer below `keys`. Raises ConfigError, with the closest match, when one of them is absent."""
     values = layer.values
-    for depth, key in enumerate(keys):
+    for key in keys:
         if not isinstance(values, dict) or key not in values:
             known = list(values) if isinstance(values, dict) else []
             raise ConfigError(f'"{key}" is not there{_closest(key, known)}. There are: {", ".join(map(str, known))}.')
@@ -219,17 +219,15 @@ def _closest(word, known):
 
 def _field_names(schema, loc):
     """Return the keys that `schema` allows at `loc`, [] where it allows any."""
-    from typing import get_args
+    from typing import get_args, get_origin
     for key in loc:
         fields = getattr(schema, "model_fields", None)
         if fields is not None:
             annotation = fields[key].annotation if key in fields else None
-        else:
-            annotation = schema
-        candidates = [annotation, *get_args(annotation)]
-        schema = next((c for c in candidates if hasattr(c, "model_fields")), None)
-        if schema is None:
-            return []
+        else:  # list[X] or dict[str, X]: every index or key leads to an X
+            annotation = next(reversed(get_args(schema)), None)
+        members = get_args(annotation) if get_origin(annotation) not in (list, dict) else ()  # X | None
+        schema = next((c for c in (annotation, *members) if hasattr(c, "model_fields")), annotation)
     return list(getattr(schema, "model_fields", {}))
 
 

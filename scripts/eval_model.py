@@ -1,6 +1,6 @@
 """Evaluate a run: held-out loss and perplexity of base and tuned model, and their answers to fixed prompts side by side.
 
-Reads adapters/RUN/ and data/processed/test.jsonl; writes adapters/RUN/eval/{eval.json,report.html}. Where the model fits: GPU box or laptop.
+Reads adapters/RUN/ and data/processed/test.jsonl; writes adapters/RUN/eval/{eval.json,report.html}. On the GPU box, or a laptop.
     python scripts/eval_model.py smollm2-135m-smoke
     python scripts/eval_model.py adapters/smollm2-135m-smoke --data data/processed/validation.jsonl
 """
@@ -54,7 +54,8 @@ def read_records(path, trained_sha256):
     from weatherman.training.templates import read_chat
     records = read_chat(path)
     if describe_file(path)["sha256"] == trained_sha256:
-        raise UserError(f"{show(path)}: the run was trained on this file; it says nothing about unseen text.", "--data data/processed/test.jsonl")
+        raise UserError(f"{show(path)}: the run was trained on this file; it says nothing about unseen text.",
+                        "--data data/processed/test.jsonl")
     return records
 
 
@@ -87,7 +88,7 @@ def evaluate(target, data, config):
     model, tokenizer, settings = load(target)
     encoded = encode_all(tokenizer, records, settings.training.max_tokens, show(data))
     before, after = both(model, lambda: held_out_losses(model, encoded))
-    prompts = [([{"role": "system", "content": p.system}, {"role": "user", "content": p.user}], TOOLS if p.tools else [])
+    prompts = [([{"role": "system", "content": p.system}, {"role": "user", "content": p.user}], list(TOOLS.values()) if p.tools else [])
                for p in config.prompts]
     base_answers, tuned_answers = both(model, lambda: answer(model, tokenizer, prompts, config.max_new_tokens))
     return {"run": target.name, "base_model": trained["base_model"]["hub_id"], "steps": trained["steps"], "data": describe_file(data),

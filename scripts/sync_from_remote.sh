@@ -4,7 +4,7 @@
 #   scripts/sync_from_remote.sh HOST --dry-run      # what would move
 #   scripts/sync_from_remote.sh HOST                # move it; after an interruption the same command continues
 #   scripts/sync_from_remote.sh HOST --verify-only  # compare both sides, move nothing
-# The work is done by scripts/weatherman/sync.py. PYTHON chooses the interpreter (default: .venv-local, else python3).
+# The work is done by scripts/weatherman/machines/sync.py. PYTHON chooses the interpreter (default: .venv-local, else python3).
 set -euo pipefail
 
 main() {
@@ -18,7 +18,7 @@ main() {
       exit 1
     fi
   fi
-  PYTHONPATH="$scripts${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m weatherman.sync from "$@"
+  PYTHONPATH="$scripts${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m weatherman.machines.sync from "$@"
 }
 
 main "$@"

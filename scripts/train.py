@@ -28,15 +28,16 @@ def flags():
     return p
 
 
-def load_data(config, tokenizer):
-    """Return ({"train": path, …}, {"train": [Encoded], …}); every conversation has passed every check of templates.py."""
-    from weatherman.training.templates import encode_all, read_chat
-    paths = {"train": base_dir() / config.data.train, "validation": base_dir() / config.data.validation}
-    encoded = {}
-    for name, path in paths.items():
-        encoded[name] = encode_all(tokenizer, read_chat(path), config.training.max_tokens, show(path))
+def data_paths(config):
+    return {"train": base_dir() / config.data.train, "validation": base_dir() / config.data.validation}
+
+
+def encode_data(tokenizer, paths, records, max_tokens):
+    """Return {"train": [Encoded], "validation": [Encoded]}; every conversation has passed every check of templates.py."""
+    from weatherman.training.templates import encode_all
+    encoded = {name: encode_all(tokenizer, records[name], max_tokens, show(path)) for name, path in paths.items()}
     check_no_leak(encoded)
-    return paths, encoded
+    return encoded
 
 
 def check_no_leak(encoded):
@@ -63,11 +64,13 @@ def prepare_folder(args, config):
 def plan(config, entry, encoded):
     """Print what is about to be trained."""
     from weatherman.training.sft import accumulation
-    rows = [["model", f"{config.model}, {entry.parameters / 1e6:,.0f} M parameters, {config.quantization.mode} on {config.compute.device}"]]
+    weights = "4-bit" if config.quantization.mode == "nf4" else config.compute.dtype
+    rows = [["model", f"{config.model}, {entry.parameters / 1e6:,.0f} M parameters, {weights} on {config.compute.device}"]]
     for name, items in encoded.items():
         tokens, loss_tokens = sum(len(i.input_ids) for i in items), sum(i.loss_tokens for i in items)
         rows.append([name, f"{len(items):,} conversations, {tokens:,} tokens, {loss_tokens:,} of them trained ({loss_tokens / tokens:.0%})"])
-    rows.append(["longest", f"{max(len(i.input_ids) for items in encoded.values() for i in items):,} of {config.training.max_tokens:,} tokens"])
+        longest = max(len(i.input_ids) for i in items)
+        rows.append(["  longest", f"{longest:,} of {config.training.max_tokens:,} tokens"])
     rows.append(["update", f"{config.training.micro_batch} row(s) x {accumulation(config.training, encoded['train'])} accumulated"])
     log(table(rows, ["plan", ""]))
 
@@ -88,12 +91,14 @@ def train(args, resolved, entry, model_dir, tokenizer, paths, encoded):
         trainer = sft.make_trainer(base, tokenizer, encoded["train"], encoded["validation"], config, target, stop)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stop.asked and trainer.state.global_step < trainer.state.max_steps:
-        log(f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, checkpoint saved.\n  Try: the same command with --resume")
+        log(f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, checkpoint saved.\n"
+            "  Try: the same command with --resume")
         return INTERRUPTED, {}
     after = modeling.mean_loss(modeling.held_out_losses(trainer.model, encoded["validation"], "held-out loss after"))
     change = modeling.adapter_change(trainer.model)
     if change == 0:
-        raise GateError("the adapter is still zero after training: nothing was learned.", "check training.learning_rate and lora.target_modules")
+        raise GateError("the adapter is still zero after training: nothing was learned.",
+                        "check training.learning_rate and lora.target_modules")
     figures = {"records": {name: len(items) for name, items in encoded.items()}, "steps": trainer.state.global_step,
                "tokens_seen": int(trainer.state.num_input_tokens_seen), "seconds": round(time.monotonic() - started, 1),
                "loss_before": before, "loss_after": after, "adapter_norm": change}
@@ -110,16 +115,18 @@ def main(argv=None):
     from weatherman import schemas
     from weatherman.training.models import model_entry, model_folder
     from weatherman.training.quiet import quiet_libraries
-    from weatherman.training.templates import load_tokenizer
+    from weatherman.training.templates import load_tokenizer, read_chat
     model = args.model or schemas.load_file(args.config).values.model
     resolved = schemas.load_file(args.config, model, args.hardware, args.preset, args.overrides)
     entry = model_entry(model)
     if not args.dry_run:
         prepare_folder(args, resolved.values)
+    paths = data_paths(resolved.values)
+    records = {name: read_chat(path) for name, path in paths.items()}  # before anything heavy is imported
     quiet_libraries()
     model_dir = model_folder(model, entry)
     tokenizer = load_tokenizer(model_dir, entry)
-    paths, encoded = load_data(resolved.values, tokenizer)
+    encoded = encode_data(tokenizer, paths, records, resolved.values.training.max_tokens)
     plan(resolved.values, entry, encoded)
     if args.dry_run:
         return DONE

@@ -46,7 +46,8 @@ def test_sigterm_is_an_interruption():
 
 
 def test_closed_pipe_is_no_error():
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from weatherman.cli import run; sys.exit(run(lambda a: [print('x' * 99) for _ in range(99999)] and 0))"
+    code = ("import sys; sys.path.insert(0, sys.argv[1]); from weatherman.cli import run; "
+            "sys.exit(run(lambda a: [print('x' * 99) for _ in range(99999)] and 0))")
     process = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS_DIR)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
     process.stdout.close()

@@ -100,7 +100,8 @@ def test_malformed_set(text):
 
 
 def test_the_script_shows_where_values_come_from_and_exits_2_on_mistakes():
-    command = [sys.executable, str(SCRIPTS_DIR / "config_loader.py"), str(CONFIGS_DIR / "training_config.yaml"), "--preset", "smoke", "--show"]
+    command = [sys.executable, str(SCRIPTS_DIR / "config_loader.py"), str(CONFIGS_DIR / "training_config.yaml"), "--preset", "smoke",
+               "--show"]
     shown = subprocess.run(command, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     line = next(line for line in shown.stdout.splitlines() if line.startswith("training.max_steps"))

@@ -15,7 +15,8 @@ HOSTILE = '<script>alert("x")</script> & "quotes"'
 @pytest.fixture
 def text():
     held_out = compare([(10.0, 4), (6.0, 2)], [(8.0, 4), (7.0, 2)], seed=1)
-    result = {"run": "trial", "base_model": "some/model", "steps": 40, "held_out": held_out, "by_domain": [("weather", 2, 2.6, 2.5)],
+    result = {"run": "trial", "base_model": "some/model", "steps": 40, "held_out": held_out,
+              "by_domain": [("weather", 2, 2.6, 2.5)],
               "answers": [{"name": "a", "system": "Be brief.", "user": HOSTILE, "tools": False, "before": "", "after": HOSTILE}],
               "max_new_tokens": 80, "data": {"path": "data/processed/test.jsonl", "sha256": "0" * 64}, "finished_at": "2026-11-21T00:00:00Z"}
     return page(result, ([(1, 4.0), (40, 3.0)], [(0, 4.2), (40, 3.1)]))
@@ -54,6 +55,7 @@ def test_a_browser_draws_it(text, tmp_path):
     if not chromium:
         pytest.skip("no chromium here; apt-get install chromium")
     (tmp_path / "report.html").write_text(text)
-    subprocess.run([chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1000,1400",
-                    f"--screenshot={tmp_path / 'shot.png'}", f"file://{tmp_path / 'report.html'}"], check=True, capture_output=True, timeout=120)
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+               "--window-size=1000,1400", f"--screenshot={tmp_path / 'shot.png'}", f"file://{tmp_path / 'report.html'}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
     assert (tmp_path / "shot.png").stat().st_size > 20_000

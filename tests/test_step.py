@@ -14,7 +14,8 @@ ARGS = argparse.Namespace(dry_run=False, force=False, json=False)
 
 def double(base, config=None, seed=1, lose=0):
     """Run a step that doubles "n" and rejects odd numbers; return whether it did the work."""
-    step = Step(cli.__file__, rooms=[], inputs=[base / "in.jsonl"], outputs=[base / "out.jsonl", base / "extra.jsonl"], config=config or {}, seed=seed)
+    step = Step(cli.__file__, rooms=[], inputs=[base / "in.jsonl"], outputs=[base / "out.jsonl", base / "extra.jsonl"],
+                config=config or {}, seed=seed)
     if not step.wanted(ARGS):
         return False
     with step:

@@ -82,9 +82,18 @@ def print_error(message, hint=None):
         print(f"  Try: {hint}", file=sys.stderr)
 
 
+_log_files = []
+
+
 def log(message):
-    """Print one line to stderr: logs never mix with results."""
-    print(message, file=sys.stderr, flush=True)
+    """Print one line to stderr (logs never mix with results) and to the files given to `tee`."""
+    for handle in (sys.stderr, *_log_files):
+        print(message, file=handle, flush=True)
+
+
+def tee(path):
+    """Append all further log lines to a file as well."""
+    _log_files.append(open(path, "a", encoding="utf-8"))
 
 
 def parser(doc, **kwargs):

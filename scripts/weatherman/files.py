@@ -64,9 +64,7 @@ def read_jsonl(path, on_bad=None):
                 yield number, jsonlines.Reader([line], loads=orjson.loads).read(type=dict)
                 continue
             except jsonlines.InvalidLineError as error:
-                reason = "not_an_object" if "type" in str(error) else "invalid_json"
-            except UnicodeDecodeError:
-                reason = "invalid_utf8"
+                reason = "not_an_object" if "type" in str(error) else "invalid_json" if is_utf8(line) else "invalid_utf8"
             excerpt = line[:80].decode("utf-8", "backslashreplace")
         if on_bad is None:
             raise UserError(f"{path}:{number}: {reason.replace('_', ' ')}; expected one JSON object a line. Found: {excerpt}",
@@ -74,6 +72,15 @@ def read_jsonl(path, on_bad=None):
         on_bad(number, reason, excerpt)
     if rows == 0:
         raise UserError(f"{path}: the file is empty.", "run the step that writes it again")
+
+
+def is_utf8(data):
+    """Return whether bytes are valid UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def to_json_line(record):

@@ -22,13 +22,15 @@ def manifest_path(output):
 
 
 def describe_file(path):
-    """Return {path, sha256, bytes, rows}; rows counts line ends and is null for other files than .jsonl."""
-    digest, size, rows = hashlib.sha256(), 0, 0
+    """Return {path, sha256, bytes, rows}; rows counts lines and is null for other files than .jsonl."""
+    digest, size, rows, last = hashlib.sha256(), 0, 0, b"\n"
     with open(path, "rb") as handle:
         while chunk := handle.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
             rows += chunk.count(b"\n")
+            last = chunk[-1:]
+    rows += last != b"\n"
     return {"path": show(path), "sha256": digest.hexdigest(), "bytes": size, "rows": rows if Path(path).suffix == ".jsonl" else None}
 
 

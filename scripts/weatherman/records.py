@@ -73,9 +73,12 @@ class DocumentRef(Strict):
 
 
 class Provenance(Strict):
+    """`split_group`: records that share a source document or a sentence template carry the same one and stay in one split."""
+
     documents: list[DocumentRef]
     generator: Text
     seed: int
+    split_group: Text
 
 
 class ChatRecord(Strict):

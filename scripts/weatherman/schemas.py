@@ -1,8 +1,8 @@
 """What every configuration file may hold. Types and bounds only: values live in the YAML files."""
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from config_loader import ConfigError, load_config, part, read_layer
 from paths import CONFIGS_DIR
@@ -27,6 +27,8 @@ class Book(Section):
     author: str
     persona: Literal["twain", "franklin"]
     year: int
+    begins: str | None = None  # absent: the whole body is the author's
+    ends: str | None = None
 
 
 class Gutenberg(Section):
@@ -52,8 +54,18 @@ class Cleaning(Section):
     max_words: int = Field(gt=0)
     headline_min_words: int = Field(gt=0)
     headline_max_words: int = Field(gt=0)
+    min_word_share: float = Share
+    max_capital_share: float = Share
+    max_repeated_share: float = Share
     language: str
+    language_min_words: int = Field(gt=0)
     keywords: dict[str, list[str]]
+
+    @model_validator(mode="after")
+    def sizes_are_in_order(self):
+        if not (self.min_words <= self.target_words <= self.max_words and self.headline_min_words <= self.headline_max_words):
+            raise ValueError("min_words, target_words, max_words and the headline's sizes must not decrease")
+        return self
 
 
 class Dedup(Section):
@@ -61,17 +73,27 @@ class Dedup(Section):
     word_shingle: int = Field(gt=0)
     character_shingle: int = Field(gt=0)
     short_text_words: int = Field(gt=0)
+    coverage: float = Field(gt=0, le=1)
     permutations: int = Field(gt=0)
+    bands: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def bands_divide_permutations(self):
+        if self.permutations % self.bands:
+            raise ValueError(f"{self.permutations} permutations cannot be divided into {self.bands} bands")
+        return self
 
 
 class Chat(Section):
     max_answer_words: int = Field(gt=0)
+    min_answer_words: int = Field(gt=0)
+    opening_words: int = Field(gt=0)
 
 
 class ToolUse(Section):
     count: int = Field(gt=0)
-    personas: dict[Literal["neutral", "twain", "franklin"], float]
-    scenarios: dict[str, float]
+    personas: dict[Literal["neutral", "twain", "franklin"], Annotated[float, Share]]
+    scenarios: dict[Literal["current", "geocode_current", "forecast", "missing_place", "error", "no_tool"], Annotated[float, Share]]
 
     @model_validator(mode="after")
     def shares_add_up(self):
@@ -107,6 +129,72 @@ class DataConfig(Section):
     tool_use: ToolUse
     mixture: Mixture
     split: Split
+
+
+# --- dialogue/tool_phrases.yaml, dialogue/chat_phrases.yaml ---------------------------------------------------------------
+
+Phrases = Annotated[list[str], Field(min_length=1)]
+
+
+class ToolGroup(Section):
+    user: Phrases
+    neutral: Phrases
+    twain: Phrases
+    franklin: Phrases
+
+
+class ForecastGroup(ToolGroup):
+    lines: Phrases
+
+
+class ErrorGroup(ToolGroup):
+    error: Literal["not_found", "rate_limit", "too_many_days", "bad_coordinates"]
+
+
+class Talk(Section):
+    user: str
+    neutral: Phrases
+    twain: Phrases
+    franklin: Phrases
+
+
+class TalkGroup(Section):
+    talk: list[Talk] = Field(min_length=1)
+
+
+class SystemPrompts(Section):
+    neutral: Phrases
+    twain: Phrases
+    franklin: Phrases
+
+
+class ToolPhrases(Section):
+    system: SystemPrompts
+    current: list[ToolGroup] = Field(min_length=1)
+    geocode_current: list[ToolGroup] = Field(min_length=1)
+    forecast: list[ForecastGroup] = Field(min_length=1)
+    missing_place: list[ToolGroup] = Field(min_length=1)
+    error: list[ErrorGroup] = Field(min_length=1)
+    no_tool: list[TalkGroup] = Field(min_length=1)
+
+
+class LiteraryPool(Section):
+    twain: Phrases
+    franklin: Phrases
+    describe: Phrases
+    carry_on: Phrases
+
+
+class HeadlinePool(Section):
+    system: Phrases
+    satire: Phrases
+    odd_system: Phrases
+    odd_news: Phrases
+
+
+class ChatPhrases(Section):
+    literary: list[LiteraryPool] = Field(min_length=1)
+    headline: list[HeadlinePool] = Field(min_length=1)
 
 
 # --- training_config.yaml, models.yaml, eval_config.yaml ----------------------------------------------------------------
@@ -183,16 +271,43 @@ class Models(Section):
     models: dict[str, Model]
 
 
+class Prompt(Section):
+    name: str
+    system: str
+    user: str
+    tools: bool
+
+
 class EvalConfig(Section):
     max_new_tokens: int = Field(gt=0)
-    batch_rows: int = Field(gt=0)
-    prompts: list[dict[str, str]] = Field(min_length=1)
+    prompts: list[Prompt] = Field(min_length=1)
+
+
+# --- hosts.yaml -------------------------------------------------------------------------------------------------------
+
+# ssh, rsync and the far shell all read these texts: only characters that none of them acts on.
+FilePath = Annotated[str, StringConstraints(pattern=r'^[^"%$\\\r\n]+$')]
+
+
+class Host(Section):
+    """One machine that is reached over ssh. `folder`: absolute, or relative to the home folder there."""
+
+    host: str = Field(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:-]*$")
+    port: int = Field(ge=1, le=65535)
+    user: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9._-]*$")
+    key: FilePath
+    folder: str = Field(pattern=r"^(~?/)?[A-Za-z0-9._][A-Za-z0-9._/-]*$")
+    known_hosts: FilePath | None = None
+
+
+class Hosts(Section):
+    hosts: dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], Host] = Field(min_length=1)
 
 
 # --- loading ----------------------------------------------------------------------------------------------------------
 
 SCHEMAS = {"data_config.yaml": DataConfig, "training_config.yaml": TrainingConfig, "models.yaml": Models, "eval_config.yaml": EvalConfig,
-           "demo_data.yaml": DataConfig}
+           "demo_data.yaml": DataConfig, "hosts.example.yaml": Hosts, "hosts.yaml": Hosts}
 
 
 def data_config(args):

@@ -8,8 +8,17 @@ from pathlib import Path
 from paths import show
 from weatherman.cli import log, table
 from weatherman.files import atomic_write, to_json_line, write_json  # noqa: F401  (write_json: for reports beside outputs)
-from weatherman.manifest import (check_input, code_sha256, config_sha256, describe_file, git_state, now, read_manifest,
-                                 versions, write_manifest)
+from weatherman.manifest import (
+    check_input,
+    code_sha256,
+    config_sha256,
+    describe_file,
+    git_state,
+    now,
+    read_manifest,
+    versions,
+    write_manifest,
+)
 
 EXCERPT_CHARS = 160
 
@@ -66,7 +75,8 @@ class Step:
     def wanted(self, args):
         """Return whether the work must be done: False for --dry-run and for work that is already current."""
         if args.dry_run:
-            log(f"{self.script}: would read {', '.join(map(show, self.inputs)) or 'nothing'} and write {', '.join(map(show, self.outputs))}")
+            log(f"{self.script}: would read {', '.join(map(show, self.inputs)) or 'nothing'} "
+                f"and write {', '.join(map(show, self.outputs))}")
             self.skipped = True
         elif not args.force and self.is_current():
             found = read_manifest(self.outputs[0])

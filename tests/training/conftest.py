@@ -70,14 +70,19 @@ def words(number, count=18):
     return " ".join(stems[(number * 7 + i * i + i) % len(stems)] + ("s" if (number + i) % 3 else "") for i in range(count)).capitalize() + "."
 
 
-@pytest.fixture
-def workspace(tmp_path, tiny_model, monkeypatch):
-    """A base folder with the tiny model, 24 training and 6 validation records and 6 test records; WEATHERMAN_BASE_DIR points at it."""
-    shutil.copytree(tiny_model, tmp_path / "models" / NAME)
-    processed = tmp_path / "data" / "processed"
+def fill_workspace(base, model):
+    """Put a model and 24 training, 6 validation and 6 test records below a base folder."""
+    shutil.copytree(model, base / "models" / NAME)
+    processed = base / "data" / "processed"
     processed.mkdir(parents=True)
     for name, numbers in (("train", range(24)), ("validation", range(24, 30)), ("test", range(30, 36))):
         rows = [chat(n, f"Tell me about number {n}.", words(n, 12 + n % 9)) for n in numbers]
         (processed / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def workspace(tmp_path, tiny_model, monkeypatch):
+    """fill_workspace in a folder of the test's own; WEATHERMAN_BASE_DIR points at it."""
+    fill_workspace(tmp_path, tiny_model)
     monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(tmp_path))
     return tmp_path

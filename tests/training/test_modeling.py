@@ -1,9 +1,9 @@
 import pytest
 import torch
-from training.conftest import chat, words
 
 from config_loader import ConfigError
 from paths import CONFIGS_DIR
+from training.conftest import chat, words
 from weatherman.cli import UserError
 from weatherman.schemas import load_file
 from weatherman.training.modeling import held_out_losses, load_base, mean_loss
@@ -41,8 +41,9 @@ def test_held_out_loss_is_that_of_the_library(tiny_model, tokenizer):
 def test_settings_reach_trl_and_peft(tmp_path):
     values = config("training.learning_rate=3.0e-4", "training.warmup_share=0.1", "lora.r=4", "lora.target_modules=[q_proj]")
     arguments, lora = sft_arguments(values, tmp_path, 7), lora_config(values.lora)
-    assert (arguments.learning_rate, arguments.warmup_steps, arguments.gradient_accumulation_steps, arguments.max_length) == (3e-4, 0.1, 7, 4096)
-    assert (arguments.packing, arguments.packing_strategy, arguments.per_device_train_batch_size, arguments.seed) == (True, "bfd", 4, 42)
+    assert (arguments.learning_rate, arguments.warmup_steps, arguments.gradient_accumulation_steps) == (3e-4, 0.1, 7)
+    assert (arguments.max_length, arguments.packing, arguments.packing_strategy) == (4096, True, "bfd")
+    assert (arguments.per_device_train_batch_size, arguments.seed) == (4, 42)
     assert str(arguments.lr_scheduler_type.value) == "cosine" and arguments.use_cpu
     assert (lora.r, lora.lora_alpha, lora.lora_dropout, lora.target_modules) == (4, 32, 0.05, {"q_proj"})
 

@@ -1,9 +1,9 @@
 """Packed neighbours must not see each other, and the loss must not depend on how an update is cut into micro-batches."""
 import pytest
 import torch
-from training.conftest import chat, words
 
 from paths import CONFIGS_DIR
+from training.conftest import chat, words
 from weatherman.training.templates import encode
 
 

@@ -2,8 +2,8 @@
 import copy
 
 import pytest
-from training.conftest import RESULT, chat, tool_chat
 
+from training.conftest import RESULT, chat, tool_chat
 from weatherman.cli import GateError, UserError
 from weatherman.training.models import model_entry
 from weatherman.training.templates import IGNORED, TemplateFault, check_tokenizer, encode, encode_all, spans
@@ -108,7 +108,8 @@ def test_template_that_drops_calls(tokenizer):
 
 
 def test_tool_result_that_is_quoted_again(tokenizer):
-    faulty = with_template(tokenizer, "{{- message['content'] + '<|im_end|>\\n' }}", "{{- (message['content'] | tojson) + '<|im_end|>\\n' }}")
+    faulty = with_template(tokenizer, "{{- message['content'] + '<|im_end|>\\n' }}",
+                           "{{- (message['content'] | tojson) + '<|im_end|>\\n' }}")
     with pytest.raises(TemplateFault, match="dropped or quoted"):
         encode(faulty, tool_chat(), 1024)
 
@@ -148,8 +149,9 @@ def test_llama_rendering_and_mask(llama):
 
 def test_llama_tool_calls(llama):
     encoded = encode(llama, tool_chat(), 2048)
-    assert trained_text(llama, encoded) == ('{"name": "get_current_weather", "parameters": {"latitude": 38.7, "longitude": -9.1, "unit": "celsius"}}'
-                                            "<|eot_id|>It is 21.4 degrees and mainly clear.<|eot_id|>")
+    assert trained_text(llama, encoded) == (
+        '{"name": "get_current_weather", "parameters": {"latitude": 38.7, "longitude": -9.1, "unit": "celsius"}}<|eot_id|>'
+        "It is 21.4 degrees and mainly clear.<|eot_id|>")
     text = llama.decode(encoded.input_ids)
     assert f"<|start_header_id|>ipython<|end_header_id|>\n\n{RESULT}<|eot_id|>" in text and text.count("Environment: ipython") == 1
 

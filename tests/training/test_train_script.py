@@ -1,23 +1,27 @@
 """train.py and eval_model.py from the command line, on a tiny random model with the real tokenizer."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from training.conftest import chat, words
 
 from paths import SCRIPTS_DIR
+from training.conftest import fill_workspace
 
-QUICK = ["--model", "smollm2-135m", "--hardware", "cpu", "--preset", "smoke", "--set", "training.max_steps=6", "--set", "training.max_tokens=128",
-         "--set", "training.eval_steps=2", "--set", "training.save_steps=2", "--set", "training.log_steps=1", "--set", "training.keep_checkpoints=9",
-         "--set", "training.effective_batch=2", "--set", "training.learning_rate=0.02", "--set", "compute.dtype=float32"]
+QUICK = ["--model", "smollm2-135m", "--hardware", "cpu", "--preset", "smoke"]
+for _value in ("max_steps=6", "max_tokens=128", "eval_steps=2", "save_steps=2", "log_steps=1", "keep_checkpoints=9", "effective_batch=2",
+               "learning_rate=0.02"):
+    QUICK += ["--set", f"training.{_value}"]
+QUICK += ["--set", "compute.dtype=float32"]
 
 
 def start(script, *arguments):
-    return subprocess.Popen([sys.executable, str(SCRIPTS_DIR / script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(SCRIPTS_DIR / script), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process):
@@ -36,14 +40,9 @@ def metrics(folder, key):
 
 @pytest.fixture(scope="module")
 def trained(tiny_model, tmp_path_factory):
-    """A workspace with one finished run called `whole`; (base folder, stderr of the run)."""
-    import shutil
+    """A workspace with one finished run called `whole`: (base folder, the figures train.py printed)."""
     base = tmp_path_factory.mktemp("trained")
-    shutil.copytree(tiny_model, base / "models" / "smollm2-135m")
-    (base / "data" / "processed").mkdir(parents=True)
-    for name, numbers in (("train", range(24)), ("validation", range(24, 30)), ("test", range(30, 36))):
-        rows = [chat(n, f"Tell me about number {n}.", words(n, 12 + n % 9)) for n in numbers]
-        (base / "data" / "processed" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    fill_workspace(base, tiny_model)
     os.environ["WEATHERMAN_BASE_DIR"] = str(base)
     try:
         status, out, err = run("train.py", *QUICK, "--run", "whole", "--json")
@@ -59,8 +58,8 @@ def test_training_lowers_the_held_out_loss(trained):
     assert figures["loss_after"] < figures["loss_before"] - 0.05
     assert figures["steps"] == 6 and figures["tokens_seen"] > 0 and figures["adapter_norm"] > 0
     assert sorted(metrics(folder, "eval_loss")) == [2, 4, 6] and sorted(metrics(folder, "loss")) == [1, 2, 3, 4, 5, 6]
-    for name in ("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja", "tokenizer.json", "config.resolved.yaml", "run.json",
-                 "metrics.jsonl", "train.log", "README.md"):
+    for name in ("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja", "tokenizer.json", "config.resolved.yaml",
+                 "run.json", "metrics.jsonl", "train.log", "README.md"):
         assert (folder / name).is_file(), name
     recorded = json.loads((folder / "run.json").read_text())
     assert recorded["config"]["training"]["learning_rate"] == 0.02 and recorded["data"]["train"]["rows"] == 24
@@ -69,7 +68,6 @@ def test_training_lowers_the_held_out_loss(trained):
 
 def test_resume_after_a_lost_box_gives_the_same_losses(trained, monkeypatch):
     """The last checkpoints are damaged or unsealed, as a box that is taken away leaves them; the resumed run repeats the whole one."""
-    import shutil
     base, figures = trained
     monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
     whole, again = base / "adapters" / "whole", base / "adapters" / "again"
@@ -110,7 +108,7 @@ def test_the_accumulation_split_does_not_change_the_loss(trained, monkeypatch):
     for micro_batch in (1, 2):
         name = f"micro{micro_batch}"
         status, _, err = run("train.py", *QUICK, "--run", name, "--set", "lora.dropout=0.0", "--set", "training.packing=false",
-                             "--set", f"training.micro_batch={micro_batch}", "--set", "training.effective_batch=2", "--set", "training.max_steps=4")
+                             "--set", f"training.micro_batch={micro_batch}", "--set", "training.max_steps=4")
         assert status == 0, err
         losses.append(list(metrics(base / "adapters" / name, "loss").values()))
     assert losses[0] == pytest.approx(losses[1], abs=2e-4)
@@ -124,14 +122,12 @@ def test_evaluation_of_a_run(trained, monkeypatch):
     result = json.loads(out)
     assert result["held_out"]["loss_after"] < result["held_out"]["loss_before"] and result["held_out"]["conversations"] == 6
     page = (base / "adapters" / "whole" / "eval" / "report.html").read_text()
-    assert "<svg" in page and page.count('class="answer after"') == len(result["answers"]) and "http" not in page.split("<footer>")[0].split("<style>")[0]
+    assert "<svg" in page and page.count('class="answer after"') == len(result["answers"])
     status, _, err = run("eval_model.py", "whole", "--data", str(base / "data/processed/train.jsonl"))
     assert status == 1 and "was trained on this file" in err
 
 
 def test_an_adapter_that_changes_nothing_is_refused(trained, monkeypatch):
-    import shutil
-
     from safetensors.torch import load_file, save_file
     base, _ = trained
     monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
@@ -149,13 +145,17 @@ def rewrite(path, change):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def first_row(path):
+    return json.loads(path.read_text().splitlines()[0])
+
+
 @pytest.mark.parametrize("fault,status,message", [
     (lambda p: p.write_text(""), 1, "the file is empty"),
     (lambda p: p.unlink(), 1, "no such file"),
     (lambda p: p.write_bytes(p.read_bytes()[:-30]), 1, "train.jsonl:24: invalid json"),
     (lambda p: p.write_bytes(p.read_bytes() + b"\xff\xfe\n"), 1, "train.jsonl:25: invalid utf8"),
     (lambda p: rewrite(p, lambda rows: rows[0]["messages"][2].update(content="rain " * 500)), 3, "tokens, and a row holds 128"),
-    (lambda p: rewrite(p, lambda rows: rows.append(json.loads((p.parent / "validation.jsonl").read_text().splitlines()[0]))), 3, "also in the training set"),
+    (lambda p: rewrite(p, lambda rows: rows.append(first_row(p.with_name("validation.jsonl")))), 3, "also in the training set"),
     (lambda p: rewrite(p, lambda rows: rows[0].pop("tools")), 1, "train.jsonl:1: tools: Field required"),
 ], ids=["empty", "missing", "truncated", "not_utf8", "too_long", "leak", "no_tools"])
 def test_bad_data_stops_before_training(workspace, fault, status, message):

@@ -13,12 +13,14 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2.5rem 1.25rem; max-width: 62rem; background: var(--paper); color: var(--ink);
        font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
-h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.4rem 0 .8rem; } p.sub { color: var(--soft); margin: .2rem 0 1.8rem; }
+h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2.4rem 0 .8rem; }
+p.sub { color: var(--soft); margin: .2rem 0 1.8rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem; }
 .tile, .answer, .chart { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .9rem 1.1rem; }
 .tile b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .tile span { color: var(--soft); font-size: .85rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); } th:first-child, td:first-child { text-align: left; }
+th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
 th { color: var(--soft); font-weight: 500; font-size: .85rem; }
 .prompt { margin: 1.6rem 0 .5rem; } .prompt small { color: var(--soft); display: block; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem; } @media (max-width: 44rem) { .pair { grid-template-columns: 1fr; } }
@@ -78,7 +80,8 @@ def answers(pairs):
     for pair in pairs:
         shown = {key: html.escape(value) or "<em>(nothing)</em>" for key, value in pair.items() if isinstance(value, str)}
         parts.append(f'<div class="prompt"><strong>{shown["user"]}</strong><small>{shown["system"]}</small></div><div class="pair">'
-                     f'<div class="answer before"><i>base</i>{shown["before"]}</div><div class="answer after"><i>tuned</i>{shown["after"]}</div></div>')
+                     f'<div class="answer before"><i>base</i>{shown["before"]}</div>'
+                     f'<div class="answer after"><i>tuned</i>{shown["after"]}</div></div>')
     return "".join(parts)
 
 
@@ -97,13 +100,14 @@ def page(result, curve):
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{name} · evaluation</title><style>{STYLE}</style></head><body>
-<h1>{name}</h1><p class="sub">{html.escape(result["base_model"])} with a LoRA adapter of {result["steps"]:,} updates, against the base model alone ·
-{c["conversations"]:,} held-out conversations, {c["tokens"]:,} loss tokens</p>
+<h1>{name}</h1><p class="sub">{html.escape(result["base_model"])} with a LoRA adapter of {result["steps"]:,} updates,
+against the base model alone · {c["conversations"]:,} held-out conversations, {c["tokens"]:,} loss tokens</p>
 <div class="tiles">{tiles}</div>
 <h2>Loss while training</h2><div class="chart">{loss_curve(*curve)}</div>
 <h2>Held-out loss by domain</h2>{table(rows, ["domain", "conversations", "loss before", "after", "perplexity before", "after"])}
 <h2>The same prompts, base and tuned</h2>{answers(result["answers"])}
-<footer>Greedy decoding, at most {result["max_new_tokens"]} new tokens. Data {html.escape(result["data"]["path"])}, sha256 {result["data"]["sha256"][:16]}…
+<footer>Greedy decoding, at most {result["max_new_tokens"]} new tokens.
+Data {html.escape(result["data"]["path"])}, sha256 {result["data"]["sha256"][:16]}…
 Written by eval_model.py, {html.escape(result["finished_at"])}.</footer>
 </body></html>
 """

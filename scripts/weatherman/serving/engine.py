@@ -11,8 +11,8 @@ def answer(model, tokenizer, conversations, max_new_tokens):
     from weatherman.cli import progress
     answers = []
     for messages, tools in progress(conversations, "answers", len(conversations), "prompts"):
-        prompt = tokenizer.apply_chat_template(messages, tools=tools or None, add_generation_prompt=True, return_dict=True, return_tensors="pt")
-        prompt = prompt.to(model.device)
+        prompt = tokenizer.apply_chat_template(messages, tools=tools or None, add_generation_prompt=True, return_dict=True,
+                                               return_tensors="pt").to(model.device)
         with torch.no_grad():
             ids = model.generate(**prompt, max_new_tokens=max_new_tokens, do_sample=False, eos_token_id=tokenizer.eos_token_id,
                                  pad_token_id=tokenizer.pad_token_id)

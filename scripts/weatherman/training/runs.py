@@ -43,7 +43,8 @@ def machine():
 def write_run(folder, *, resolved, entry, data_files, figures):
     """Write run.json: the run's manifest. Called last: its presence means the run is finished."""
     write_json(folder / "run.json", {
-        "run": folder.name, "script": "train.py", "git": git_state(), "config": resolved.plain, "config_sha256": config_sha256(resolved.plain),
+        "run": folder.name, "script": "train.py", "git": git_state(),
+        "config": resolved.plain, "config_sha256": config_sha256(resolved.plain),
         "base_model": {"name": resolved.plain["model"], **entry.model_dump(exclude={"training"})},
         "data": {name: describe_file(path) for name, path in data_files.items()},
         "machine": machine(), "versions": versions(), **figures, "finished_at": now()})

@@ -34,7 +34,8 @@ def sft_arguments(config, folder, steps_per_update):
         logging_steps=settings.log_steps, eval_strategy="steps", eval_steps=settings.eval_steps,
         save_strategy="steps", save_steps=settings.save_steps, save_total_limit=settings.keep_checkpoints,
         seed=settings.seed, data_seed=settings.seed, use_cpu=cpu, bf16=config.compute.dtype == "bfloat16" and not cpu,
-        dataloader_pin_memory=not cpu, report_to=list(config.report_to) or "none", include_num_input_tokens_seen="all", disable_tqdm=True, run_name=folder.name,
+        dataloader_pin_memory=not cpu, report_to=list(config.report_to) or "none", include_num_input_tokens_seen="all",
+        disable_tqdm=True, run_name=folder.name,
     )
 
 

@@ -108,7 +108,7 @@ def encode_all(tokenizer, records, max_tokens, name):
             faults.append(f"  {record['id']}: {fault}")
     if faults:
         raise GateError(f"{name}: {len(faults)} of {len(faults) + len(encoded)} conversations would train wrongly; nothing was started.\n"
-                        + "\n".join(faults[:5]), "mend them (08_build_dataset.py --show ID), or choose another model, template or max_tokens")
+                        + "\n".join(faults[:5]), "mend these records, or choose another model, template or training.max_tokens")
     return encoded
 
 
@@ -166,8 +166,8 @@ def check_nothing_lost(text, messages):
     for message in messages:
         for call in message.get("tool_calls", []):
             function = call["function"]
-            wanted = [function["name"], *(value if isinstance(value, str) else json.dumps(value) for value in function["arguments"].values())]
-            lost = [value for value in wanted if value not in text]
+            values = [value if isinstance(value, str) else json.dumps(value) for value in function["arguments"].values()]
+            lost = [value for value in [function["name"], *values] if value not in text]
             if lost:
                 raise TemplateFault(f"the template drops {lost[0]!r} of a call to {function['name']}")
         if message["role"] == "tool" and message["content"] not in text:

