@@ -1,0 +1,91 @@
+"""Write tool dialogues: users ask about the weather, the assistant calls the tools and tells what they return.
+
+Reads configs/dialogue/{tool_phrases.yaml,cities.csv}. Writes data/synthetic/tool_use.jsonl. Machine: the Mac.
+    python scripts/07_generate_tool_use.py
+    python scripts/07_generate_tool_use.py --count 200 --seed 7
+"""
+import sys
+from collections import Counter
+from pathlib import Path
+
+from paths import folder
+from weatherman.cli import add_data_flags, parser, positive_int, progress, run
+from weatherman.dialogue.grounding import ungrounded
+from weatherman.dialogue.leakage import skeleton
+from weatherman.dialogue.tool_dialogues import PHRASES, Writer, plan
+from weatherman.dialogue.weather_api import check_arguments
+from weatherman.dialogue.world import CITIES
+from weatherman.records import ChatRecord, check
+from weatherman.schemas import data_config
+from weatherman.step import Step
+
+MAX_DRAWS = 20  # a dialogue that says what an earlier one said is drawn anew this often
+
+
+def main(argv=None):
+    """Write as many dialogues as asked for."""
+    flags = parser(__doc__)
+    flags.add_argument("--count", type=positive_int, help="dialogues to write (default: tool_use.count of the configuration)")
+    add_data_flags(flags)
+    args = flags.parse_args(argv)
+    if args.count is not None:
+        args.overrides.append(f"tool_use.count={args.count}")
+    config = data_config(args)
+    step = Step(__file__, rooms=["dialogue"], inputs=[PHRASES, CITIES],
+                outputs=[Path(args.output) if args.output else folder("synthetic") / "tool_use.jsonl"],
+                config=config.plain["tool_use"], seed=config.values.seed)
+    if not step.wanted(args):
+        return step.finish(args)
+    with step:
+        generate(step, config.plain["tool_use"], config.values.seed)
+    return step.finish(args)
+
+
+def generate(step, tool_use, seed):
+    """Keep every dialogue that is new, well formed and grounded; note how varied the answers are."""
+    writer, said, skeletons = Writer(seed), set(), Counter()
+    pairs = plan(tool_use, tool_use["count"], seed)
+    for number, (scenario, persona) in enumerate(progress(pairs, "dialogues", total=len(pairs))):
+        step.seen()
+        record, words = new_dialogue(writer, number, scenario, persona, said)
+        problem = "duplicate" if words in said else find_problem(record)
+        if problem:
+            reason, _, detail = problem.partition(": ")
+            step.reject(reason, file=PHRASES, id=record["id"], excerpt=detail or words)
+            continue
+        said.add(words)
+        skeletons[skeleton(record["messages"][-1]["content"])] += 1
+        step.keep(record)
+    kept = step.counts["out"]
+    step.notes = {"distinct answer skeletons": len(skeletons),
+                  "most frequent skeleton": f"{skeletons.most_common(1)[0][1] / kept:.2%} of the answers" if kept else "none"}
+
+
+def new_dialogue(writer, number, scenario, persona, said):
+    """Return (record, its user and assistant words), drawn again while an earlier dialogue has the same words."""
+    for attempt in range(MAX_DRAWS):
+        record = writer.dialogue(number, scenario, persona, attempt)
+        words = " / ".join(m["content"] for m in record["messages"] if m["role"] in ("user", "assistant"))
+        if words not in said:
+            break
+    return record, words
+
+
+def find_problem(record):
+    """Return "reason: detail" for the first gate that refuses the record, None when all let it pass."""
+    try:
+        check(ChatRecord, record)
+    except ValueError as error:
+        return f"invalid_record: {error}"
+    for message in record["messages"]:
+        for call in message.get("tool_calls") or []:
+            try:
+                check_arguments(call["function"]["name"], call["function"]["arguments"])
+            except ValueError as error:
+                return f"invalid_arguments: {error}"
+    findings = ungrounded(record["messages"], record["tools"])
+    return f"ungrounded: {', '.join(findings)} in {record['messages'][-1]['content']}" if findings else None
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
