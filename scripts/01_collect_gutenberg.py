@@ -13,15 +13,14 @@ from paths import folder, show
 from weatherman.cli import DONE, MENDABLE, UserError, log, parser, progress, run, table
 from weatherman.corpus import gutenberg
 from weatherman.corpus.fetch import Mirror, Unavailable
-from weatherman.files import sha256_bytes, sha256_file, to_json_line, write_bytes, write_json
+from weatherman.files import atomic_writes, sha256_bytes, sha256_file, to_json, to_json_line
 from weatherman.manifest import now
-from weatherman.records import Sidecar, check
-from weatherman.schemas import data_config
 
 
 def main(argv=None):
     """Collect every wanted book; exit status 1 when one was refused or could not be had."""
     args = parse_args(argv)
+    from weatherman.schemas import data_config
     config = data_config(args).values
     settings = config.gutenberg
     mirror = Mirror(args.mirror or settings.mirror, settings.wait_s, settings.timeout_s, settings.retries)
@@ -54,11 +53,12 @@ def wanted_books(configured, text):
     if text is None:
         return configured
     known = {str(book.id): book for book in configured}
-    unknown = [part.strip() for part in text.split(",") if part.strip() not in known]
+    ids = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    unknown = [number for number in ids if number not in known]
     if unknown:
         raise UserError(f"--books: {', '.join(map(repr, unknown))} is not configured; there are: {', '.join(known)}.",
                         "add it under gutenberg.books in configs/data_config.yaml, with its title and author")
-    return [known[part.strip()] for part in dict.fromkeys(text.split(","))]
+    return [known[number] for number in ids]
 
 
 def collect(book, mirror, target, language):
@@ -73,14 +73,18 @@ def collect(book, mirror, target, language):
         described = gutenberg.verify(book, raw, catalogue, language)
     except (gutenberg.Refused, Unavailable) as reason:
         return {**result, "status": "refused", "note": str(reason)}
-    write_bytes(text, raw)
-    write_json(sidecar, {"id": result["id"], **described, "url": mirror.where(path), "sha256": sha256_bytes(raw), "fetched_at": now()})
+    about = {"id": result["id"], **described, "url": mirror.where(path), "sha256": sha256_bytes(raw), "fetched_at": now()}
+    with atomic_writes([text, sidecar]) as (text_part, sidecar_part):
+        text_part.write(raw)
+        sidecar_part.write(to_json(about))
     return {**result, "status": "fetched", "note": f"{len(raw):,} bytes from {path}"}
 
 
 def is_cached(book, text, sidecar):
     """True when file and sidecar are there, fit each other, and are the book that the configuration names."""
     import orjson
+
+    from weatherman.records import Sidecar, check
     try:
         known = check(Sidecar, orjson.loads(sidecar.read_bytes()))
         return (sha256_file(text) == known.sha256 and gutenberg.same_title(book.title, known.title)

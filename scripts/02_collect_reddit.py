@@ -11,7 +11,6 @@ from pathlib import Path
 from paths import folder
 from weatherman.cli import UserError, add_data_flags, parser, progress, run
 from weatherman.corpus.reddit import is_time, read_posts
-from weatherman.schemas import data_config
 from weatherman.step import Step
 
 KEPT = ("id", "title", "subreddit", "url", "created_utc")
@@ -23,6 +22,7 @@ def main(argv=None):
     flags.add_argument("--input", metavar="FILE", nargs="+", required=True, help="CSV dumps")
     add_data_flags(flags)
     args = flags.parse_args(argv)
+    from weatherman.schemas import data_config
     config = data_config(args).values
     inputs = [Path(name) for name in args.input]
     step = Step(__file__, rooms=["corpus"], inputs=inputs, outputs=output_paths(inputs, args.output),

@@ -15,8 +15,6 @@ from weatherman.cli import GateError, UserError, add_data_flags, log, parser, pr
 from weatherman.corpus import filters, reddit
 from weatherman.corpus.passages import candidates
 from weatherman.files import read_jsonl, sha256_bytes, sha256_file
-from weatherman.records import Passage, Sidecar, check
-from weatherman.schemas import data_config
 from weatherman.step import Step
 
 
@@ -26,6 +24,7 @@ def main(argv=None):
     flags.add_argument("--input", metavar="FOLDER", help="the collected files (default: data/raw)")
     add_data_flags(flags)
     args = flags.parse_args(argv)
+    from weatherman.schemas import data_config
     config = data_config(args)
     raw = Path(args.input) if args.input else folder("raw")
     books, dumps = collected(raw)
@@ -64,6 +63,8 @@ def collected(raw):
 def clean_book(step, path, config, seen_ids):
     """Cut one book into passages and file each."""
     import orjson
+
+    from weatherman.records import Sidecar, check
     text_path = path.with_suffix(".txt")
     try:
         sidecar = check(Sidecar, orjson.loads(path.read_bytes()))
@@ -116,6 +117,7 @@ def is_post(row, subreddits):
 
 def file_text(step, config, seen_ids, *, file, line, reason, passage):
     """Keep a passage that its filter lets through, reject it with the reason otherwise."""
+    from weatherman.records import Passage, check
     step.seen()
     text = passage["text"]
     why = "duplicate_id" if passage["id"] in seen_ids else reason(text, config.cleaning, config.seed)

@@ -12,8 +12,6 @@ from paths import folder
 from weatherman.cli import GateError, add_data_flags, parser, progress, run
 from weatherman.corpus.dedup import Deduplicator
 from weatherman.files import read_jsonl
-from weatherman.records import Passage, check
-from weatherman.schemas import data_config
 from weatherman.step import Step
 
 
@@ -23,6 +21,7 @@ def main(argv=None):
     flags.add_argument("--input", metavar="FILE", help="passages (default: data/processed/passages.jsonl)")
     add_data_flags(flags)
     args = flags.parse_args(argv)
+    from weatherman.schemas import data_config
     config = data_config(args)
     source = Path(args.input) if args.input else folder("processed") / "passages.jsonl"
     step = Step(__file__, rooms=["corpus"], inputs=[source],
@@ -39,6 +38,7 @@ def main(argv=None):
 
 def deduplicate(step, source, config):
     """Keep each passage that repeats none kept before it."""
+    from weatherman.records import Passage, check
     def on_bad(line, reason, excerpt):
         step.seen()
         step.reject(reason, file=source, line=line, excerpt=excerpt)

@@ -12,8 +12,6 @@ from weatherman.cli import GateError, add_data_flags, parser, progress, run
 from weatherman.dialogue.instruct import KINDS, PHRASES, Unsuitable, assign_pools, document_key, make_record
 from weatherman.dialogue.phrases import load_phrases
 from weatherman.files import read_jsonl
-from weatherman.records import ChatRecord, Passage, check
-from weatherman.schemas import ChatPhrases, data_config
 from weatherman.step import Step
 
 
@@ -23,6 +21,7 @@ def main(argv=None):
     flags.add_argument("--input", metavar="FILE", help="passages (default: data/processed/unique.jsonl)")
     add_data_flags(flags)
     args = flags.parse_args(argv)
+    from weatherman.schemas import data_config
     config = data_config(args)
     chat, weather_words = config.plain["chat"], config.plain["cleaning"]["keywords"].get("weather", [])
     source = Path(args.input) if args.input else folder("processed") / "unique.jsonl"
@@ -46,6 +45,7 @@ def read_passages(step, source):
         step.seen()
         step.reject(reason, file=source, line=line, excerpt=excerpt)
 
+    from weatherman.records import Passage, check
     seen_ids = set()
     for line, passage in read_jsonl(source, on_bad):
         name = passage["id"] if isinstance(passage.get("id"), str) else None
@@ -65,6 +65,8 @@ def read_passages(step, source):
 
 def format_passages(step, source, passages, chat, weather_words, seed):
     """Keep one record for each passage and kind of prompt."""
+    from weatherman.records import ChatRecord, check
+    from weatherman.schemas import ChatPhrases
     _, phrases = load_phrases(PHRASES, ChatPhrases)
     pools = assign_pools([passage for _, passage in passages], phrases, seed)
     for line, passage in progress(passages, "chat records", total=len(passages), unit="passages"):

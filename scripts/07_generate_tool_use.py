@@ -13,10 +13,7 @@ from weatherman.cli import add_data_flags, parser, positive_int, progress, run
 from weatherman.dialogue.grounding import ungrounded
 from weatherman.dialogue.leakage import skeleton
 from weatherman.dialogue.tool_dialogues import PHRASES, Writer, plan
-from weatherman.dialogue.weather_api import check_arguments
 from weatherman.dialogue.world import CITIES
-from weatherman.records import ChatRecord, check
-from weatherman.schemas import data_config
 from weatherman.step import Step
 
 MAX_DRAWS = 20  # a dialogue that says what an earlier one said is drawn anew this often
@@ -30,6 +27,7 @@ def main(argv=None):
     args = flags.parse_args(argv)
     if args.count is not None:
         args.overrides.append(f"tool_use.count={args.count}")
+    from weatherman.schemas import data_config
     config = data_config(args)
     step = Step(__file__, rooms=["dialogue"], inputs=[PHRASES, CITIES],
                 outputs=[Path(args.output) if args.output else folder("synthetic") / "tool_use.jsonl"],
@@ -43,7 +41,7 @@ def main(argv=None):
 
 def generate(step, tool_use, seed):
     """Keep every dialogue that is new, well formed and grounded; note how varied the answers are."""
-    writer, said, skeletons = Writer(seed), set(), Counter()
+    writer, said, skeletons = Writer(seed, tool_use["max_days"]), set(), Counter()
     pairs = plan(tool_use, tool_use["count"], seed)
     for number, (scenario, persona) in enumerate(progress(pairs, "dialogues", total=len(pairs))):
         step.seen()
@@ -73,6 +71,8 @@ def new_dialogue(writer, number, scenario, persona, said):
 
 def find_problem(record):
     """Return "reason: detail" for the first gate that refuses the record, None when all let it pass."""
+    from weatherman.dialogue.arguments import check_arguments
+    from weatherman.records import ChatRecord, check
     try:
         check(ChatRecord, record)
     except ValueError as error:

@@ -16,8 +16,6 @@ from weatherman.dialogue.leakage import check_leakage
 from weatherman.dialogue.mixture import KINDS, SPLITS, assign_splits, choose, kind_of, stable_order
 from weatherman.files import read_jsonl
 from weatherman.manifest import read_manifest
-from weatherman.records import ChatRecord, check
-from weatherman.schemas import data_config
 from weatherman.step import Step
 
 
@@ -33,6 +31,7 @@ def main(argv=None):
     if args.show:
         print(readable(find_record(args.show, dict(zip(SPLITS, outputs)))))
         return 0
+    from weatherman.schemas import data_config
     config = data_config(args)
     mixture, split, seed = config.plain["mixture"], config.plain["split"], config.values.seed
     usual = [folder("processed") / "style_chat.jsonl", folder("synthetic") / "tool_use.jsonl"]
@@ -55,6 +54,7 @@ def main(argv=None):
 
 def read_source(step, source):
     """Return [(source, line, record)] of the valid rows of one file. Raises GateError when rows are missing against its manifest."""
+    from weatherman.records import ChatRecord, check
     rows, read = [], 0
 
     def on_bad(line, reason, excerpt):

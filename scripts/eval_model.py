@@ -112,15 +112,17 @@ def show_result(result):
 def main(argv=None):
     args = flags().parse_args(argv)
     from weatherman.evaluation.report import page
-    from weatherman.files import write_bytes, write_json
+    from weatherman.files import atomic_writes, to_json
     from weatherman.schemas import load_file
     from weatherman.training.runs import read_run
     target = run_folder(args.run)
     loss_before = read_run(target)["loss_before"]
     data = Path(args.data) if args.data else folder("processed") / "test.jsonl"
     result = evaluate(target, data, load_file(args.config, overrides=args.overrides).values)
-    write_json(target / "eval" / "eval.json", result)
-    write_bytes(target / "eval" / "report.html", page(result, curve(target, loss_before)).encode())
+    report = page(result, curve(target, loss_before))
+    with atomic_writes([target / "eval" / "report.html", target / "eval" / "eval.json"]) as (report_part, result_part):
+        report_part.write(report.encode())
+        result_part.write(to_json(result))
     if args.json:
         print(json.dumps(result))
     else:

@@ -68,7 +68,7 @@ def plan(config, entry, encoded):
     rows = [["model", f"{config.model}, {entry.parameters / 1e6:,.0f} M parameters, {weights} on {config.compute.device}"]]
     for name, items in encoded.items():
         tokens, loss_tokens = sum(len(i.input_ids) for i in items), sum(i.loss_tokens for i in items)
-        rows.append([name, f"{len(items):,} conversations, {tokens:,} tokens, {loss_tokens:,} of them trained ({loss_tokens / tokens:.0%})"])
+        rows.append([name, f"{len(items):,} conversations, {tokens:,} tokens, {loss_tokens:,} trained ({loss_tokens / tokens:.0%})"])
         longest = max(len(i.input_ids) for i in items)
         rows.append(["  longest", f"{longest:,} of {config.training.max_tokens:,} tokens"])
     rows.append(["update", f"{config.training.micro_batch} row(s) x {accumulation(config.training, encoded['train'])} accumulated"])
@@ -87,14 +87,14 @@ def train(args, resolved, entry, model_dir, tokenizer, paths, encoded):
     before = modeling.mean_loss(modeling.held_out_losses(base, encoded["validation"], "held-out loss before"))
     log(f"held-out loss before training: {before:.4f} nats a token" + (f"; resuming from {checkpoint.name}" if checkpoint else ""))
     started = time.monotonic()
-    with recovery.StopRequest() as stop:
+    with recovery.disk_errors(target), recovery.StopRequest() as stop:
         trainer = sft.make_trainer(base, tokenizer, encoded["train"], encoded["validation"], config, target, stop)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if stop.asked and trainer.state.global_step < trainer.state.max_steps:
         log(f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, checkpoint saved.\n"
             "  Try: the same command with --resume")
         return INTERRUPTED, {}
-    after = modeling.mean_loss(modeling.held_out_losses(trainer.model, encoded["validation"], "held-out loss after"))
+    after = sft.final_held_out_loss(trainer)
     change = modeling.adapter_change(trainer.model)
     if change == 0:
         raise GateError("the adapter is still zero after training: nothing was learned.",
@@ -102,10 +102,11 @@ def train(args, resolved, entry, model_dir, tokenizer, paths, encoded):
     figures = {"records": {name: len(items) for name, items in encoded.items()}, "steps": trainer.state.global_step,
                "tokens_seen": int(trainer.state.num_input_tokens_seen), "seconds": round(time.monotonic() - started, 1),
                "loss_before": before, "loss_after": after, "adapter_norm": change}
-    trainer.model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    runs.write_card(target, resolved=resolved, entry=entry, figures=figures)
-    runs.write_run(target, resolved=resolved, entry=entry, data_files=paths, figures=figures)
+    with recovery.disk_errors(target):
+        trainer.model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+        runs.write_card(target, resolved=resolved, entry=entry, figures=figures)
+        runs.write_run(target, resolved=resolved, entry=entry, data_files=paths, figures=figures)
     log(f"held-out loss {before:.4f} -> {after:.4f} nats a token; wrote {show(target)}\n  Next: python scripts/eval_model.py {target.name}")
     return DONE, {"run": show(target), **figures}
 

@@ -45,6 +45,21 @@ def test_sigterm_is_an_interruption():
     assert process.wait(20) == 75
 
 
+def test_sigterm_is_not_stopped_by_a_library_that_catches_every_exception():
+    def main(argv):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Exception:
+            return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run(main) == 75
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_closed_pipe_is_no_error():
     code = ("import sys; sys.path.insert(0, sys.argv[1]); from weatherman.cli import run; "
             "sys.exit(run(lambda a: [print('x' * 99) for _ in range(99999)] and 0))")

@@ -194,12 +194,6 @@ def test_02_reports_each_bad_row(place):
     assert [(p["id"], p["line"]) for p in place.rows("raw/reddit/dump.jsonl")] == [("a1", 2), ("a2", 9)]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_input(done):
-    done.dump.chmod(0)
-    assert "permission denied" in done.run("02", "--input", done.dump, status=1).stderr
-
-
 def test_04_without_anything_collected(place):
     assert "no books and no headlines are collected" in place.run("04", status=1).stderr
 

@@ -1,15 +1,16 @@
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
-import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from small_disk import small_disk
 from weatherman.cli import UserError, describe_os_error
-from weatherman.files import MAX_LINE_BYTES, atomic_write, read_jsonl, read_lines, to_json_line, write_json
+from weatherman.files import MAX_LINE_BYTES, atomic_write, atomic_writes, read_jsonl, read_lines, to_json_line, write_json
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))  # lone surrogates are no UTF-8
 json_values = st.recursive(st.none() | st.booleans() | st.integers(-2**53, 2**53) | texts,
@@ -88,18 +89,49 @@ def test_two_writers_do_not_mix(tmp_path):
 
 
 def test_full_disk_names_the_file_and_leaves_the_old_output(tmp_path):
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True)
-    if mount.returncode:
-        pytest.skip("a full disk needs a tmpfs mount: run as root")
-    try:
+    with small_disk(tmp_path) as remount:
         path = tmp_path / "x.txt"
         path.write_bytes(b"old")
+        remount("size=64k")
         with pytest.raises(OSError) as caught, atomic_write(path) as handle:
             handle.write(b"y" * 200_000)
         assert caught.value.errno == errno.ENOSPC and "x.txt" in describe_os_error(caught.value)[0]
         assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["x.txt"]
-    finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_of_several_outputs_all_change_or_none(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    with atomic_writes(paths) as handles:
+        handles[0].write(b"old a")
+        handles[1].write(b"old b")
+    with pytest.raises(OSError) as caught, atomic_writes(paths) as handles:
+        handles[0].write(b"new a")
+        handles[1].write(b"new b")
+        os.close(handles[1].fileno())  # so that its flush fails, after that of the first
+    assert caught.value.filename == str(paths[1])
+    assert [path.read_bytes() for path in paths] == [b"old a", b"old b"] and sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_a_folder_in_the_place_of_an_output_is_named_before_any_work(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught, atomic_write(tmp_path):
+        pytest.fail("the block was entered")
+    assert caught.value.filename == str(tmp_path) and not list(tmp_path.parent.glob("*.part"))
+
+
+def test_an_output_that_another_run_just_finished_is_not_emptied(tmp_path, monkeypatch):
+    """The other run renames its part file between our open and our lock: the lock we get is on its finished output."""
+    path = tmp_path / "x.txt"
+    (tmp_path / "x.txt.part").write_bytes(b"finished")
+    lock = fcntl.flock
+
+    def late(handle, flags):
+        os.rename(tmp_path / "x.txt.part", path)
+        lock(handle, flags)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(UserError, match="another run is writing"), atomic_write(path):
+        pass
+    assert path.read_bytes() == b"finished"
 
 
 def test_json_keys_keep_their_order(tmp_path):

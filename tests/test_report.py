@@ -17,7 +17,8 @@ def text():
     held_out = compare([(10.0, 4), (6.0, 2)], [(8.0, 4), (7.0, 2)], seed=1)
     result = {"run": "trial", "base_model": "some/model", "steps": 40, "held_out": held_out,
               "by_domain": [("weather", 2, 2.6, 2.5)],
-              "answers": [{"name": "a", "system": "Be brief.", "user": HOSTILE, "tools": False, "before": "", "after": HOSTILE}],
+              "answers": [{"name": "a", "system": "Be brief.", "user": HOSTILE, "tools": False, "before": "",
+                           "after": HOSTILE}],
               "max_new_tokens": 80, "data": {"path": "data/processed/test.jsonl", "sha256": "0" * 64}, "finished_at": "2026-11-21T00:00:00Z"}
     return page(result, ([(1, 4.0), (40, 3.0)], [(0, 4.2), (40, 3.1)]))
 

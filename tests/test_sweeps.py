@@ -33,7 +33,7 @@ def test_help_is_quick_and_names_an_example(script):
     assert min(times) < HELP_LIMIT_S, f"--help took {min(times):.2f} s"
 
 
-@pytest.mark.parametrize("name", sorted(schemas.SCHEMAS))
+@pytest.mark.parametrize("name", sorted(set(schemas.SCHEMAS) - {"hosts.yaml"}))  # that one is each user's own
 def test_every_configuration_loads(name):
     schemas.load_file(CONFIGS_DIR / name)
 

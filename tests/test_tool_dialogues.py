@@ -6,11 +6,12 @@ from datetime import date
 import pytest
 
 from weatherman.dialogue import world
+from weatherman.dialogue.arguments import check_arguments
 from weatherman.dialogue.grounding import ungrounded
 from weatherman.dialogue.leakage import templates
 from weatherman.dialogue.phrases import slots
 from weatherman.dialogue.tool_dialogues import Writer, plan
-from weatherman.dialogue.weather_api import TOOLS, WMO, check_arguments, current_facts, forecast_facts
+from weatherman.dialogue.weather_api import TOOLS, WMO, current_facts, forecast_facts
 from weatherman.records import ChatRecord, check
 
 SHARES = {"scenarios": {"current": 0.25, "geocode_current": 0.2, "forecast": 0.25, "missing_place": 0.1, "error": 0.1,
@@ -25,7 +26,7 @@ SLOTS = {"current": NOW | {"at", "lat", "lon", "in_unit"}, "geocode_current": NO
 
 @pytest.fixture(scope="module")
 def writer():
-    return Writer(7)
+    return Writer(7, max_days=14)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,10 @@ def test_quotas_are_exact():
 
 
 def test_the_same_seed_gives_the_same_record_whatever_was_written_before(writer):
-    fresh = Writer(7).dialogue(5, "forecast", "twain")
+    fresh = Writer(7, max_days=14).dialogue(5, "forecast", "twain")
     writer.dialogue(4, "error", "neutral")
     assert writer.dialogue(5, "forecast", "twain") == fresh
-    assert Writer(8).dialogue(5, "forecast", "twain")["messages"] != fresh["messages"]
+    assert Writer(8, max_days=14).dialogue(5, "forecast", "twain")["messages"] != fresh["messages"]
 
 
 def test_every_record_is_valid_grounded_and_calls_inside_the_schema(dialogues):
@@ -61,6 +62,14 @@ def test_every_record_is_valid_grounded_and_calls_inside_the_schema(dialogues):
         assert ungrounded(record["messages"], record["tools"]) == [], record["messages"][-1]["content"]
         for call in calls(record):
             check_arguments(call["name"], call["arguments"])
+
+
+def test_no_more_days_are_asked_than_configured():
+    writer = Writer(7, max_days=3)
+    for number in range(60):
+        for message in writer.dialogue(number, "forecast", "neutral")["messages"]:
+            for call in message.get("tool_calls") or []:
+                assert json.loads(call["function"]["arguments"]).get("days", 1) <= 3
 
 
 def test_scenarios_make_the_calls_they_promise(dialogues):

@@ -28,8 +28,8 @@ class GateError(UserError):
     status = GATE
 
 
-class Interrupted(Exception):
-    """SIGTERM arrived: leave in order, the same command resumes."""
+class Interrupted(KeyboardInterrupt):
+    """SIGTERM arrived: leave in order, the same command resumes. Like Ctrl-C, no library's `except Exception` may stop it."""
 
 
 def run(main, argv=None):
@@ -40,7 +40,7 @@ def run(main, argv=None):
     except (UserError, ConfigError) as error:
         print_error(str(error), error.hint)
         return error.status
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt:
         print_error("interrupted; finished outputs are whole.", "the same command again, it continues from there")
         return INTERRUPTED
     except BrokenPipeError:  # `script | head` closed our stdout: nothing more can be said there

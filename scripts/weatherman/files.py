@@ -1,5 +1,6 @@
 """JSON Lines that survive bad input, and outputs that are either whole or not there."""
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -91,34 +92,74 @@ def to_json_line(record):
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """Give a binary handle on `PATH.part`; on success fsync and rename it to `path`, on any error leave `path` untouched.
+    """Give a binary handle on `PATH.part`; on success fsync and rename it to `path`, on any error leave `path` untouched."""
+    with atomic_writes([path]) as (handle,):
+        yield handle
 
-    The part file is locked: a second writer of the same output gets a UserError instead of a mixed file.
+
+@contextlib.contextmanager
+def atomic_writes(paths):
+    """Give a list of handles, one on each `PATH.part`. Only when all are on the disk are they renamed, in the order of `paths`.
+
+    So neither an error nor a full disk changes any of them, and a process that is killed can stop only between two renames.
     """
-    path = Path(path)
+    paths = [Path(path) for path in paths]
+    with contextlib.ExitStack() as parts:
+        handles = [parts.enter_context(_part(path)) for path in paths]
+        with _errors_name(paths[0]):  # write(2) does not say which file; one of them will do
+            yield handles
+        for handle, path in zip(handles, paths):
+            with _errors_name(path):
+                handle.flush()
+                os.fsync(handle.fileno())
+        for path in paths:
+            os.rename(_part_path(path), path)
+
+
+def _part_path(path):
+    return path.with_name(path.name + ".part")
+
+
+@contextlib.contextmanager
+def _part(path):
+    """Give an empty, locked `PATH.part`, removed on any error. A second writer gets a UserError instead of a mixed file."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = _part_path(path)
     handle = open(part, "ab")
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise UserError(f"{path}: another run is writing this file now.", "wait for it to end, or pass --output") from None
-    try:
-        handle.truncate(0)
-        yield handle
-        handle.flush()
-        os.fsync(handle.fileno())
-        os.rename(part, path)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.filename is None:  # write(2) and fsync(2) do not say which file
-            error.filename = str(path)
-        part.unlink(missing_ok=True)
-        raise
+        if not _locked(handle, part):
+            raise UserError(f"{path}: another run is writing this file now.", "wait for it to end, or pass --output")
+        try:
+            handle.truncate(0)
+            yield handle
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     finally:
         # After a failed flush, close tries once more and fails again; the first error is the one to show.
         with contextlib.suppress(OSError):
             handle.close()
+
+
+def _locked(handle, part):
+    """Return whether we hold the lock on what is called `part` now: another run may have renamed the file since it was opened."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(handle.fileno()), os.stat(part))
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+@contextlib.contextmanager
+def _errors_name(path):
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_bytes(path, data):
@@ -127,7 +168,12 @@ def write_bytes(path, data):
         handle.write(data)
 
 
+def to_json(value):
+    """Return a JSON value as indented UTF-8 bytes."""
+    import orjson
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+
+
 def write_json(path, value):
     """Write a JSON value, indented, atomically."""
-    import orjson
-    write_bytes(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS))
+    write_bytes(path, to_json(value))

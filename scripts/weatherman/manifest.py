@@ -8,7 +8,7 @@ from pathlib import Path
 
 from paths import REPO_DIR, SCRIPTS_DIR, show
 from weatherman.cli import UserError
-from weatherman.files import CHUNK_BYTES, sha256_bytes, write_json
+from weatherman.files import CHUNK_BYTES, sha256_bytes, to_json
 
 SCHEMA = 1
 LIBRARIES = ("orjson", "pydantic", "pyyaml", "datasketch", "nltk", "py3langid", "langdetect", "pandas",
@@ -21,10 +21,10 @@ def manifest_path(output):
     return output.with_name(output.stem + ".manifest.json")
 
 
-def describe_file(path):
-    """Return {path, sha256, bytes, rows}; rows counts lines and is null for other files than .jsonl."""
+def describe_file(path, part=None):
+    """Return {path, sha256, bytes, rows}; rows counts lines and is null for other files than .jsonl. `part`: read this in its stead."""
     digest, size, rows, last = hashlib.sha256(), 0, 0, b"\n"
-    with open(path, "rb") as handle:
+    with open(part or path, "rb") as handle:
         while chunk := handle.read(CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
@@ -83,14 +83,16 @@ def read_manifest(output):
     return found if isinstance(found, dict) and found.get("schema") == SCHEMA else None
 
 
-def write_manifest(output, body):
-    """Write the manifest of `output`: call it after the output itself is in place."""
-    write_json(manifest_path(output), {"schema": SCHEMA, **body})
+def to_manifest(body):
+    """Return the bytes of a manifest."""
+    return to_json({"schema": SCHEMA, **body})
 
 
 def check_input(path):
     """Raise UserError when `path` has a manifest that does not fit its bytes: half-written, damaged or edited by hand."""
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{show(path)}: is a folder; a file was expected.", f"ls '{path}'")
     if not path.is_file():
         raise UserError(f"{show(path)}: no such file.", "run the step that writes it (README, table of scripts), or pass --input")
     found = read_manifest(path)

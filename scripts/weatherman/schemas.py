@@ -38,6 +38,13 @@ class Gutenberg(Section):
     retries: int = Field(ge=0)
     books: list[Book] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def ids_differ(self):
+        ids = [book.id for book in self.books]
+        if twice := {number for number in ids if ids.count(number) > 1}:
+            raise ValueError(f"two books have the id {min(twice)}")
+        return self
+
 
 class Subreddit(Section):
     source: Literal["reddit-theonion", "reddit-nottheonion"]
@@ -92,6 +99,7 @@ class Chat(Section):
 
 class ToolUse(Section):
     count: int = Field(gt=0)
+    max_days: int = Field(ge=2, le=14)
     personas: dict[Literal["neutral", "twain", "franklin"], Annotated[float, Share]]
     scenarios: dict[Literal["current", "geocode_current", "forecast", "missing_place", "error", "no_tool"], Annotated[float, Share]]
 
@@ -220,7 +228,7 @@ class Training(Section):
     log_steps: int = Field(gt=0)
     eval_steps: int = Field(gt=0)
     save_steps: int = Field(gt=0)
-    keep_checkpoints: int = Field(gt=0)
+    keep_checkpoints: int = Field(ge=2)  # an older one goes before the newest is sealed
     seed: int
 
 

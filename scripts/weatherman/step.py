@@ -7,17 +7,18 @@ from pathlib import Path
 
 from paths import show
 from weatherman.cli import log, table
-from weatherman.files import atomic_write, to_json_line, write_json  # noqa: F401  (write_json: for reports beside outputs)
+from weatherman.files import atomic_writes, to_json_line
 from weatherman.manifest import (
     check_input,
     code_sha256,
     config_sha256,
     describe_file,
     git_state,
+    manifest_path,
     now,
     read_manifest,
+    to_manifest,
     versions,
-    write_manifest,
 )
 
 EXCERPT_CHARS = 160
@@ -41,7 +42,8 @@ class Step:
         return step.finish(args)
 
     Every `seen` must be followed by as many `keep`/`reject`: leaving the block checks it, so no row is lost silently.
-    The rejects lie beside the first output. Outputs are renamed into place together when the block ends, manifests after them.
+    The rejects lie beside the first output. When the block ends and all files are whole on the disk, they are renamed into place:
+    outputs, rejects, and the manifests last, so that a manifest never vouches for less than everything.
     """
 
     def __init__(self, script, *, rooms, inputs, outputs, config, seed):
@@ -58,7 +60,7 @@ class Step:
         self.counts = {"in": 0, "out": 0, "rejected": {}}
         self.notes = {}  # further figures for the manifest and the table, e.g. {"documents": 9}
         self.skipped = False
-        self._stack, self._handles, self._reasons, self._started = None, [], Counter(), None
+        self._writing, self._handles, self._reasons, self._started = None, [], Counter(), None
 
     def is_current(self):
         """True when every output is whole and was made from these inputs, this configuration and this code."""
@@ -87,14 +89,35 @@ class Step:
 
     def __enter__(self):
         self._started = time.monotonic()
-        self._stack = contextlib.ExitStack()
-        # Entered in reverse: the stack renames the last entered first, so the first output comes into place last.
-        paths = [self.rejects, *reversed(self.outputs)]
-        with contextlib.ExitStack() as opening:
-            handles = [opening.enter_context(atomic_write(path)) for path in paths]
-            self._stack = opening.pop_all()
-        self._rejects_handle, self._handles = handles[0], list(reversed(handles[1:]))
+        self._writing = self._write()
+        self._writing.__enter__()
         return self
+
+    def __exit__(self, *error):
+        return self._writing.__exit__(*error)
+
+    @contextlib.contextmanager
+    def _write(self):
+        """Open all files; behind the block, check that no row was lost and describe the outputs in their manifests."""
+        files = [*self.outputs, self.rejects]
+        with atomic_writes([*files, *map(manifest_path, self.outputs)]) as handles:
+            self._handles = handles[:len(files)]
+            yield
+            self._check_counts()
+            for handle in self._handles:
+                handle.flush()
+            described = [describe_file(path, handle.name) for path, handle in zip(files, self._handles)]
+            manifest = to_manifest({
+                **self.identity, "git": git_state(), "outputs": described, "counts": self.counts, "notes": self.notes,
+                "versions": versions(), "finished_at": now(), "duration_s": round(time.monotonic() - self._started, 3)})
+            for handle in handles[len(files):]:
+                handle.write(manifest)
+
+    def _check_counts(self):
+        self.counts["rejected"] = dict(sorted(self._reasons.items()))
+        lost = self.counts["in"] - self.counts["out"] - sum(self._reasons.values())
+        if lost:
+            raise RuntimeError(f"{self.script}: {lost} of {self.counts['in']} rows were neither kept nor rejected")
 
     def seen(self, count=1):
         """Count units that came in."""
@@ -108,27 +131,9 @@ class Step:
 
     def reject(self, reason, *, file, line=None, id=None, excerpt=""):
         """Write one reject; `excerpt` is cut to 160 characters."""
-        self._rejects_handle.write(to_json_line({"file": show(file), "line": line, "id": id, "reason": reason,
+        self._handles[-1].write(to_json_line({"file": show(file), "line": line, "id": id, "reason": reason,
                                                  "excerpt": str(excerpt)[:EXCERPT_CHARS]}))
         self._reasons[reason] += 1
-
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            self.counts["rejected"] = dict(sorted(self._reasons.items()))
-            lost = self.counts["in"] - self.counts["out"] - sum(self._reasons.values())
-            if lost:
-                kind = RuntimeError
-                error = RuntimeError(f"{self.script}: {lost} of {self.counts['in']} rows were neither kept nor rejected")
-                self._stack.__exit__(kind, error, None)
-                raise error
-        self._stack.__exit__(kind, error, trace)
-        if kind is None:
-            files = [describe_file(path) for path in [*self.outputs, self.rejects]]
-            body = {**self.identity, "git": git_state(), "outputs": files, "counts": self.counts, "notes": self.notes,
-                    "versions": versions(), "finished_at": now(), "duration_s": round(time.monotonic() - self._started, 3)}
-            for output in self.outputs:
-                write_manifest(output, body)
-        return False
 
     def finish(self, args):
         """Print the step's result: one JSON object with --json, else a small table on stderr. Returns exit status 0."""

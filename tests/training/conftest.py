@@ -2,11 +2,14 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is first imported: spinning threads slow a loaded machine
 
 import pytest
 
+from paths import SCRIPTS_DIR
 from weatherman.training.models import model_entry, package_gguf, unpack_gguf
 
 NAME = "smollm2-135m"
@@ -34,6 +37,32 @@ def tool_chat(number=0):
                                {"role": "tool", "content": RESULT, "tool_call_id": "a1B2c3D4e", "name": "get_current_weather"}]
     record["tools"] = TOOLS
     return record
+
+
+QUICK = ["--model", "smollm2-135m", "--hardware", "cpu", "--preset", "smoke"]
+for _value in ("max_steps=6", "max_tokens=128", "eval_steps=2", "save_steps=2", "log_steps=1", "keep_checkpoints=9", "effective_batch=2",
+               "learning_rate=0.02"):
+    QUICK += ["--set", f"training.{_value}"]
+QUICK += ["--set", "compute.dtype=float32"]
+
+
+def start(script, *arguments):
+    command = [sys.executable, str(SCRIPTS_DIR / script), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def run(script, *arguments):
+    return finish(start(script, *arguments))
+
+
+def metrics(folder, key):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {row["step"]: row[key] for row in rows if key in row}
 
 
 @pytest.fixture(scope="session")
@@ -86,3 +115,17 @@ def workspace(tmp_path, tiny_model, monkeypatch):
     fill_workspace(tmp_path, tiny_model)
     monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_model, tmp_path_factory):
+    """A workspace with one finished run called `whole`: (base folder, the figures train.py printed). Tests add runs beside it."""
+    base = tmp_path_factory.mktemp("trained")
+    fill_workspace(base, tiny_model)
+    os.environ["WEATHERMAN_BASE_DIR"] = str(base)
+    try:
+        status, out, err = run("train.py", *QUICK, "--run", "whole", "--json")
+    finally:
+        del os.environ["WEATHERMAN_BASE_DIR"]
+    assert status == 0, err
+    return base, json.loads(out)

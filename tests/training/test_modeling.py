@@ -66,3 +66,14 @@ def test_missing_device_model_and_package(tiny_model):
     settings = config("compute.device=cuda")
     with pytest.raises(UserError, match="no CUDA device"):
         load_base(tiny_model, settings.quantization, settings.compute)
+
+
+def test_answers_do_not_depend_on_their_neighbours(real_model, tokenizer):
+    """Left padding must be masked: a prompt decoded beside a much longer one gives the answer it gives alone."""
+    from weatherman.serving.engine import answer
+    settings = config("compute.dtype=float32")
+    model = load_base(real_model, settings.quantization, settings.compute)
+    short = ([{"role": "user", "content": "Name a colour."}], [])
+    long = ([{"role": "system", "content": "fog " * 90}, {"role": "user", "content": "Name a river."}], [])
+    alone = answer(model, tokenizer, [short], 8)
+    assert alone == answer(model, tokenizer, [short, long], 8)[:1] and alone[0]

@@ -32,7 +32,9 @@ def test_tool_call_is_trained_and_its_result_is_not(tokenizer):
     text = trained_text(tokenizer, encoded)
     assert text == ('<tool_call>{"name": "get_current_weather", "arguments": {"latitude": 38.7, "longitude": -9.1, "unit": "celsius"}}'
                     "</tool_call><|im_end|>It is 21.4 degrees and mainly clear.<|im_end|>")
-    assert RESULT in tokenizer.decode(encoded.input_ids)
+    shown = tokenizer.decode(encoded.input_ids)
+    assert RESULT in shown
+    assert "\nget_current_weather(latitude: number, longitude: number, unit: celsius or fahrenheit): Current weather at a place.\n" in shown
 
 
 def test_rendered_prompt_is_the_beginning_of_the_trained_conversation(tokenizer):

@@ -1,55 +1,12 @@
 """train.py and eval_model.py from the command line, on a tiny random model with the real tokenizer."""
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from paths import SCRIPTS_DIR
-from training.conftest import fill_workspace
-
-QUICK = ["--model", "smollm2-135m", "--hardware", "cpu", "--preset", "smoke"]
-for _value in ("max_steps=6", "max_tokens=128", "eval_steps=2", "save_steps=2", "log_steps=1", "keep_checkpoints=9", "effective_batch=2",
-               "learning_rate=0.02"):
-    QUICK += ["--set", f"training.{_value}"]
-QUICK += ["--set", "compute.dtype=float32"]
-
-
-def start(script, *arguments):
-    command = [sys.executable, str(SCRIPTS_DIR / script), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process):
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
-
-
-def run(script, *arguments):
-    return finish(start(script, *arguments))
-
-
-def metrics(folder, key):
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return {row["step"]: row[key] for row in rows if key in row}
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_model, tmp_path_factory):
-    """A workspace with one finished run called `whole`: (base folder, the figures train.py printed)."""
-    base = tmp_path_factory.mktemp("trained")
-    fill_workspace(base, tiny_model)
-    os.environ["WEATHERMAN_BASE_DIR"] = str(base)
-    try:
-        status, out, err = run("train.py", *QUICK, "--run", "whole", "--json")
-    finally:
-        del os.environ["WEATHERMAN_BASE_DIR"]
-    assert status == 0, err
-    return base, json.loads(out)
+from training.conftest import QUICK, finish, metrics, run, start
 
 
 def test_training_lowers_the_held_out_loss(trained):

@@ -20,7 +20,6 @@ from weatherman.dialogue.weather_api import (
     to_text,
 )
 from weatherman.files import sha256_bytes
-from weatherman.schemas import ToolPhrases
 
 PHRASES = CONFIGS_DIR / "dialogue" / "tool_phrases.yaml"
 LICENSE = "CC0-1.0, written for Weatherman-LoRA"
@@ -44,8 +43,10 @@ def plan(config, count, seed):
 class Writer:
     """Writes dialogues from the tracked phrases and cities; `dialogue` is a function of its arguments and the seed alone."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, max_days):
+        from weatherman.schemas import ToolPhrases
         self.seed = seed
+        self.days_asked = [days for days in DAYS_ASKED if days <= max_days]
         texts, self.phrases = load_phrases(PHRASES, ToolPhrases)
         self.cities = world.load_cities()
         self.group_bytes = {(scenario, g): orjson.dumps(group) for scenario, groups in texts.items() if scenario != "system"
@@ -94,13 +95,13 @@ class _Talk:
 
     def forecast(self):
         self.name_city()
-        self.ask_days(self.rng.choice(DAYS_ASKED))
+        self.ask_days(self.rng.choice(self.writer.days_asked))
         self.ask()
         self.weather_ahead(*self.geocode())
         self.answer()
 
     def missing_place(self):
-        self.ask_days(self.rng.choice(DAYS_ASKED))
+        self.ask_days(self.rng.choice(self.writer.days_asked))
         self.ask()
         self.needed |= {"geocode_location", self.rng.choice(("get_current_weather", "get_forecast"))}
         self.answer()
@@ -121,7 +122,7 @@ class _Talk:
 
     def not_found(self):
         self.facts["city"] = self.facts["where"] = self.rng.choice(world.UNKNOWN_PLACES)
-        self.ask_days(self.rng.choice(DAYS_ASKED))
+        self.ask_days(self.rng.choice(self.writer.days_asked))
         self.ask()
         self.needed.add(self.rng.choice(("get_current_weather", "get_forecast")))
         self.call("geocode_location", {"city": self.facts["city"]}, world.geocoding_body(None, self.rng))
@@ -129,7 +130,7 @@ class _Talk:
     def rate_limit(self):
         latitude, longitude = self.point()
         self.name_city()
-        self.ask_days(self.rng.choice(DAYS_ASKED))
+        self.ask_days(self.rng.choice(self.writer.days_asked))
         asked = self.ask()
         if "at" not in asked:
             latitude, longitude = self.geocode()

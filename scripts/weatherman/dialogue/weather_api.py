@@ -1,9 +1,7 @@
 """The three tools as the model sees them, their arguments, and the facts in Open-Meteo's answers."""
 from datetime import date
-from typing import Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 MAX_DAYS = 14
 MAX_LATITUDE, MAX_LONGITUDE = 90, 180
@@ -38,38 +36,6 @@ TOOLS = {
     "geocode_location": _tool("geocode_location", "Find the coordinates of a place by name.",
                               {"city": {"type": "string"}, "country": {"type": "string", "description": "Country, if known"}}, ["city"]),
 }
-
-
-class _Arguments(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class _Point(_Arguments):
-    latitude: float = Field(ge=-MAX_LATITUDE, le=MAX_LATITUDE)
-    longitude: float = Field(ge=-MAX_LONGITUDE, le=MAX_LONGITUDE)
-    unit: Literal["celsius", "fahrenheit"] = "celsius"
-
-
-class _Forecast(_Point):
-    days: int = Field(ge=1, le=MAX_DAYS)
-
-
-class _Place(_Arguments):
-    city: str = Field(min_length=1)
-    country: str | None = Field(default=None, min_length=1)
-
-
-ARGUMENTS = {"get_current_weather": _Point, "get_forecast": _Forecast, "geocode_location": _Place}
-
-
-def check_arguments(name, text):
-    """Return a call's arguments as an object of the tool's model. Raises ValueError: unknown tool, not JSON, outside the schema."""
-    if name not in ARGUMENTS:
-        raise ValueError(f"no tool is called {name!r}; there are {', '.join(ARGUMENTS)}")
-    try:
-        return ARGUMENTS[name].model_validate_json(text)
-    except ValidationError as error:
-        raise ValueError("; ".join(f"{name}.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from None
 
 
 def day_name(iso, with_date):

@@ -6,7 +6,8 @@ import csv
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from paths import CONFIGS_DIR
+from paths import CONFIGS_DIR, show
+from weatherman.cli import UserError
 
 CITIES = CONFIGS_DIR / "dialogue" / "cities.csv"
 FIRST_DAY, SPAN_DAYS = date(2025, 1, 1), 730  # the dialogues take place within these two years
@@ -32,10 +33,19 @@ class City:
 
 
 def load_cities(path=CITIES):
-    """Return the Cities of the CSV file, in its order. Source of the facts: GeoNames (CC BY 4.0)."""
-    with open(path, encoding="utf-8", newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    return [City(**{**row, **{key: float(row[key]) for key in ("latitude", "longitude", "elevation")}}) for row in rows]
+    """Return the Cities of the CSV file, in its order. Source of the facts: GeoNames (CC BY 4.0). Raises UserError for any other row."""
+    cities = []
+    with open(path, encoding="utf-8-sig", newline="") as handle:
+        rows = csv.DictReader(handle)
+        try:
+            for row in rows:
+                cities.append(City(**{**row, **{key: float(row[key]) for key in ("latitude", "longitude", "elevation")}}))
+        except (KeyError, TypeError, ValueError, csv.Error):
+            raise UserError(f"{show(path)}:{rows.line_num}: not a city; expected {','.join(City.__annotations__)}, "
+                            "with numbers for latitude, longitude and elevation.", f"git diff '{path}'") from None
+    if not cities:
+        raise UserError(f"{show(path)}: there is no city in it.", f"git diff '{path}'")
+    return cities
 
 
 def geocoding_body(city, rng):

@@ -24,8 +24,9 @@ th:first-child, td:first-child { text-align: left; }
 th { color: var(--soft); font-weight: 500; font-size: .85rem; }
 .prompt { margin: 1.6rem 0 .5rem; } .prompt small { color: var(--soft); display: block; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .8rem; } @media (max-width: 44rem) { .pair { grid-template-columns: 1fr; } }
-.answer { white-space: pre-wrap; overflow-wrap: anywhere; } .answer i { display: block; font-style: normal; font-size: .8rem; font-weight: 600;
-  white-space: normal; margin-bottom: .3rem; } .before i { color: var(--before); } .after i { color: var(--after); }
+.answer { white-space: pre-wrap; overflow-wrap: anywhere; }
+.answer i { display: block; font-style: normal; font-size: .8rem; font-weight: 600; white-space: normal; margin-bottom: .3rem; }
+ .before i { color: var(--before); } .after i { color: var(--after); }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 12px; } svg .grid { stroke: var(--line); }
 svg .train { stroke: var(--before); fill: none; stroke-width: 1.5; } svg .held { stroke: var(--after); fill: none; stroke-width: 2.5; }
 svg circle { fill: var(--after); } footer { color: var(--soft); font-size: .85rem; margin-top: 3rem; }

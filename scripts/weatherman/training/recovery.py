@@ -1,11 +1,17 @@
 """Checkpoints that are whole or do not count, and runs that stop in order when the box is taken away."""
+import contextlib
+import errno
+import os
 import signal
+import tempfile
 from pathlib import Path
 
-from weatherman.cli import Interrupted
+from paths import show
+from weatherman.cli import Interrupted, UserError
 from weatherman.files import sha256_file, write_json
 
 SEAL = "checkpoint.manifest.json"  # written last: its presence and hashes mean the checkpoint is whole
+TRIAL_BYTES = 16 * 2**20  # what must still fit on a disk that is not full
 
 
 def seal(checkpoint):
@@ -36,6 +42,36 @@ def latest_whole(folder):
     for checkpoint in sorted(Path(folder).glob("checkpoint-[0-9]*"), key=step_of, reverse=True):
         if is_whole(checkpoint):
             return checkpoint
+    return None
+
+
+@contextlib.contextmanager
+def disk_errors(folder):
+    """Turn any error inside into a UserError when `folder` cannot be written to any more.
+
+    The libraries hide it: tokenizers raises a bare Exception, safetensors a class of its own, torch a RuntimeError that says
+    nothing of the disk. So whatever it is, the disk itself is asked.
+    """
+    try:
+        yield
+    except Exception as error:
+        full = os.strerror(errno.ENOSPC)
+        trouble = None if isinstance(error, UserError) else full if full in str(error) else write_trouble(folder)
+        if trouble is None:
+            raise
+        raise UserError(f"{show(folder)}: cannot be written any more: {trouble}. The checkpoints finished before are whole.",
+                        "python scripts/check_storage.py, free some space, then the same command with --resume") from None
+
+
+def write_trouble(folder):
+    """Return why TRIAL_BYTES cannot be written below `folder`, None when they can."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as handle:
+            handle.write(bytes(TRIAL_BYTES))
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError as error:
+        return error.strerror
     return None
 
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from weatherman.cli import log
-from weatherman.files import to_json_line
+from weatherman.files import read_jsonl, to_json_line, write_bytes
 from weatherman.training.modeling import held_out_losses, mean_loss
 from weatherman.training.recovery import seal
 
@@ -75,6 +75,12 @@ def make_trainer(model, tokenizer, train, validation, config, folder, stop):
     return trainer
 
 
+def final_held_out_loss(trainer):
+    """Return the held-out loss after the last update; measured now unless the loop just did."""
+    last = next((row for row in reversed(trainer.state.log_history) if "eval_loss" in row), {"step": None})
+    return last["eval_loss"] if last["step"] == trainer.state.global_step else trainer.evaluate()["eval_loss"]
+
+
 def run_callback(folder, stop):
     """Return the callback that writes metrics.jsonl, shows progress, seals checkpoints and stops when asked."""
     from transformers import TrainerCallback
@@ -103,11 +109,10 @@ def run_callback(folder, stop):
 
 
 def trim_metrics(path, step):
-    """Drop the lines after `step`: a resumed run writes them again."""
-    import orjson
+    """Drop the lines after `step`, which a resumed run writes again, and a last line that a full disk cut off."""
     if path.is_file():
-        lines = [line for line in path.read_bytes().split(b"\n") if line]
-        path.write_bytes(b"".join(line + b"\n" for line in lines if orjson.loads(line)["step"] <= step))
+        rows = [row for _, row in read_jsonl(path, on_bad=lambda *bad: None)] if path.stat().st_size else []
+        write_bytes(path, b"".join(to_json_line(row) for row in rows if row["step"] <= step))
 
 
 def progress_line(row, max_steps, first_step, spent_s):

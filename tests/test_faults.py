@@ -1,0 +1,262 @@
+"""What a fault leaves behind, for every data step: kill -9, Ctrl-C, SIGTERM, a full disk, folders and files that may not be used.
+
+Each case starts with an older output in place, meets the fault, and must leave that output or the new one whole; the same command
+then finishes with the bytes of an undisturbed run. All cases start together in a pool and each test waits for its own: importing
+nltk or pandas, which 04 and 06 or 02 do, takes most of a run's time.
+"""
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR
+from small_disk import leave_room, small_disk
+from weatherman.files import write_bytes, write_json
+from weatherman.manifest import manifest_path
+from weatherman.step import Step, rejects_path
+
+CONFIG, SAMPLES = CONFIGS_DIR / "demo_data.yaml", REPO_DIR / "data/samples"
+BOOKS = [f"{number}{kind}" for number in range(900001, 900009) for kind in (".txt", ".json")]
+# script: (the folder it writes to, its outputs, the flag that names an input, the input, the rest of the command); in that order
+# they make the workspace. Paths are relative to it.
+SCRIPTS = {
+    "01_collect_gutenberg.py": ("data/raw/gutenberg", BOOKS, "--mirror", SAMPLES / "mirror", []),
+    "02_collect_reddit.py": ("data/raw/reddit", ["headlines.jsonl"], "--input", SAMPLES / "reddit/headlines.csv", []),
+    "04_clean_passages.py": ("data/processed", ["passages.jsonl"], "--input", "data/raw", []),
+    "05_deduplicate.py": ("data/processed", ["unique.jsonl"], "--input", "data/processed/passages.jsonl", []),
+    "06_format_chat.py": ("data/processed", ["style_chat.jsonl"], "--input", "data/processed/unique.jsonl", []),
+    "07_generate_tool_use.py": ("data/synthetic", ["tool_use.jsonl"], "--config", CONFIG, ["--count", "120"]),
+    "08_build_dataset.py": ("data/processed", ["train.jsonl", "validation.jsonl", "test.jsonl"],
+                            "--input", "data/processed/style_chat.jsonl", ["data/synthetic/tool_use.jsonl"]),
+}
+SLOW = {"02_collect_reddit.py", "04_clean_passages.py", "05_deduplicate.py", "06_format_chat.py"}  # 1.5 to 4 s a run: fewer runs
+PAGE = 4096  # bytes; tmpfs counts in pages
+
+
+@dataclass
+class Case:
+    """One script, the finished workspace `base`, and a folder of its own to fail in."""
+
+    script: str
+    base: Path
+    folder: Path
+
+    def __post_init__(self):
+        home, self.outputs, self.flag, source, self.rest = SCRIPTS[self.script]
+        self.source, self.good, self.target = self.base / source, self.base / home, self.folder / "out"
+        self.rejects = rejects_path(self.outputs[0]).name
+        manifests = [manifest_path(name).name for name in self.outputs]
+        pairs = list(zip(BOOKS[::2], BOOKS[1::2]))
+        self.units = pairs if self.is_books else [(*self.outputs, self.rejects, *manifests)]  # what changes as one
+
+    @property
+    def is_books(self):
+        return self.script.startswith("01")
+
+    def run(self, *, source=None, output=None, prefix=()):
+        output = output or (self.target if self.is_books else self.target / self.outputs[0])
+        command = [sys.executable, SCRIPTS_DIR / self.script, "--config", CONFIG, self.flag, source or self.source, *self.rest]
+        return subprocess.run([*prefix, *map(str, command), "--output", str(output)], capture_output=True, text=True, cwd=self.base,
+                              env={**os.environ, "WEATHERMAN_BASE_DIR": str(self.base)})
+
+    def contents(self, folder=None):
+        """Return {name: what must repeat} of every output; of manifests and sidecars that is all but times and places."""
+        return {name: lasting(path) for unit in self.units for name in unit if (path := (folder or self.target) / name).exists()}
+
+    def reference(self):
+        return self.contents(self.good)
+
+    def make_older(self):
+        """Put an older output in place, whole with its manifest: half the rows, or the books under another author's name."""
+        self.target.mkdir(exist_ok=True)
+        if self.is_books:
+            for text, sidecar in self.units:
+                write_bytes(self.target / text, (self.good / text).read_bytes().replace(b"Silas", b"Simon"))
+                write_json(self.target / sidecar, {**json.loads((self.good / sidecar).read_bytes()), "author": "Simon Tarbox"})
+            return self.contents()
+        outputs = [self.target / name for name in self.outputs]
+        step = Step(SCRIPTS_DIR / self.script, rooms=[], inputs=[], outputs=outputs, config={}, seed=0)
+        with step:
+            step.seen()
+            step.reject("older", file="older.jsonl")
+            for number, name in enumerate(self.outputs):
+                rows = (self.good / name).read_bytes().splitlines()
+                for row in rows[:len(rows) // 2]:
+                    step.seen()
+                    step.keep(json.loads(row), number)
+        return self.contents()
+
+    def check_failed(self, done, status, *messages):
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr and all(message in done.stderr for message in messages), done.stderr
+
+    def check_units(self, older):
+        """Each unit is as it was or as it shall be, never half of both, and nothing unfinished lies about."""
+        new, found = self.reference(), self.contents()
+        for unit in self.units:
+            assert {name: found.get(name) for name in unit} in [{name: whole.get(name) for name in unit} for whole in (older, new)], unit
+        assert not list(self.target.glob("*.part"))
+
+    def check_finishes(self):
+        done = self.run()
+        assert done.returncode == 0, done.stderr
+        assert self.contents() == self.reference() and not list(self.target.glob("*.part"))
+
+
+def lasting(path):
+    data = path.read_bytes()
+    if path.suffix != ".json":
+        return data
+    value = json.loads(data)
+    value["outputs"] = [entry["sha256"] for entry in value.get("outputs", [])]
+    return {key: below for key, below in value.items() if key not in ("fetched_at", "finished_at", "duration_s", "git", "versions")}
+
+
+# --- the faults; each takes a Case ---
+
+def stopped(case):
+    """Ctrl-C, SIGTERM and kill -9 in the middle, kill -9 before a rename; then the same command."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed: apt-get install strace")
+    parts = [f"{name}.part" for unit in case.units[:2] for name in unit]
+    middle = ("write", parts[0], 1 if case.is_books else 2)
+    if case.script in SLOW:
+        rows = [[("INT" if case.script < "04" else "TERM", *middle), ("KILL", "rename", parts[1], 1)]]
+    else:
+        rows = [[("INT", *middle), ("TERM", *middle), ("KILL", *middle)],
+                *([("KILL", "rename", part, 1)] for part in (parts[0], parts[1], parts[-1]))]
+    for row in rows:
+        shutil.rmtree(case.target, ignore_errors=True)
+        older, new = case.make_older(), case.reference()
+        for name, call, part, nth in row:
+            done = case.run(prefix=["strace", "-qq", "-o", "/dev/null", "-P", str(case.target / part),
+                                    "-e", f"trace={call}", "-e", f"inject={call}:signal={name}:when={nth}"])
+            if name == "KILL":
+                assert done.returncode == -signal.SIGKILL, done.stderr
+                assert all(found in (older[name], new[name]) for name, found in case.contents().items())
+            else:
+                case.check_failed(done, 75, "interrupted", "the same command again")
+                case.check_units(older)
+        case.check_finishes()
+
+
+def full_disk(case):
+    """No room at all, for the first output alone, for all but the manifest or the sidecar; then there is room."""
+    sizes = [-(-(case.good / name).stat().st_size // PAGE) * PAGE for name in case.units[0] if not name.endswith(".json")]
+    rooms = [sum(sizes)] if case.script in SLOW else [0, sizes[0], sum(sizes)]
+    with small_disk(case.target) as remount:
+        older = case.make_older()
+        for room in rooms:
+            leave_room(case.target, remount, room)
+            case.check_failed(case.run(), 1, "the disk is full", str(case.target), "Try: ")
+            case.check_units(older)
+        remount("size=64m")
+        case.check_finishes()
+
+
+def read_only(case):
+    with small_disk(case.target) as remount:
+        older = case.make_older()
+        remount("ro")
+        case.check_failed(case.run(), 1, "the file system is read-only", str(case.target), "Try: ")
+        assert case.contents() == older
+
+
+def unreadable(case):
+    file, source = borrowed_input(case)
+    file.chmod(0)
+    done = case.run(source=source, prefix=as_people())
+    case.check_failed(done, 2 if case.flag == "--config" else 1, "ermission denied", str(file))
+
+
+def folder_for_a_file(case):
+    """A folder where a file is read, and where one is written."""
+    file, source = borrowed_input(case)
+    file.unlink()
+    file.mkdir()
+    case.check_failed(case.run(source=source), 2 if case.flag == "--config" else 1, file.name)
+    file = case.target / case.outputs[0]
+    file.mkdir(parents=True)
+    case.check_failed(case.run(), 1, f"{file}: is a folder; a file was expected", "Try: ")
+
+
+FAULTS = {check.__name__: check for check in (stopped, full_disk, read_only, unreadable, folder_for_a_file)}
+
+
+def as_people():
+    """Return the command prefix that takes root's right to ignore permission bits away; empty for everybody else."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root ignores permissions and setpriv is not installed: apt-get install util-linux")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def borrowed_input(case):
+    """Copy the script's input into the case's folder; return (one file of it, the copy)."""
+    copy = case.folder / case.source.name
+    shutil.copytree(case.source, copy) if case.source.is_dir() else shutil.copy(case.source, copy)
+    return (copy if copy.is_file() else next(copy.rglob("900001*.txt"))), copy
+
+
+# --- the tests ---
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A workspace in which every script has run, undisturbed, on the sample texts."""
+    base = tmp_path_factory.mktemp("base")
+    for script in SCRIPTS:
+        case = Case(script, base, base)
+        case.target = case.good
+        done = case.run()
+        assert done.returncode == 0, done.stderr
+    return base
+
+
+@pytest.fixture(scope="module")
+def outcome(base, tmp_path_factory):
+    """Start every fault for every script; return a function that waits for one of them and raises what it raised."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background, Ctrl-C is ignored, by children too
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        started = {key: pool.submit(FAULTS[key[0]], Case(key[1], base, tmp_path_factory.mktemp(key[0])))
+                   for key in itertools.product(FAULTS, SCRIPTS)}
+        yield lambda *key: started[key].result()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_outputs_stay_whole(outcome, fault, script):
+    outcome(fault, script)
+
+
+BAD_ROWS = [b'{"id": "x", "te', b'{"id": "\xff\xfe"}', b"[1, 2]", b'{"id": "x"}', b'{"id": "' + b"x" * (50 * 2**20) + b'"}']
+REASONS = ["invalid_json", "invalid_utf8", "not_an_object", "invalid_record", "line_too_long"]
+
+
+@pytest.mark.parametrize("script", ["05_deduplicate.py", "08_build_dataset.py"])  # 02, 04 and 06: in the tests of their own rows
+def test_bad_rows_are_rejected_and_change_nothing_else(base, tmp_path, script):
+    case = Case(script, base, tmp_path)
+    good = case.source.read_bytes()
+    source = tmp_path / "rows.jsonl"
+    source.write_bytes(b"\xef\xbb\xbf" + good.replace(b"\n", b"\r\n") + b"\r\n".join(BAD_ROWS))  # BOM, CRLF, no last line end
+    assert case.run(source=source).returncode == 0
+    rejects = [json.loads(line) for line in (case.target / case.rejects).read_bytes().splitlines()]
+    first = good.count(b"\n") + 1
+    assert [(r["line"], r["reason"]) for r in rejects if r["reason"] in REASONS] == list(enumerate(REASONS, first))
+    assert [(case.target / name).read_bytes() for name in case.outputs] == [(case.good / name).read_bytes() for name in case.outputs]
+
+
+@pytest.mark.parametrize("script", ["06_format_chat.py", "08_build_dataset.py"])  # the others: in their own tests
+def test_configuration_mistakes_are_named(base, tmp_path, script):
+    case = Case(script, base, tmp_path)
+    case.rest = [*case.rest, "--set", "split.tset=0.1", "--set", "chat.opening_words=many"]
+    case.check_failed(case.run(), 2, 'unknown key "split.tset" (did you mean "test"?)', "found str 'many'")
+    assert not case.target.exists()

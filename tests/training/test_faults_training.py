@@ -1,0 +1,99 @@
+"""kill -9 and a full disk under train.py and eval_model.py: what was whole stays whole, and the same command finishes the work."""
+import contextlib
+import json
+import shutil
+import signal
+import time
+
+import pytest
+
+import eval_model
+import train
+from small_disk import leave_room, small_disk
+from training.conftest import QUICK, finish, metrics, start
+from weatherman import cli
+from weatherman.training.recovery import SEAL, disk_errors
+from weatherman.training.sft import trim_metrics
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Return a function that runs a script's main in this process, which has torch loaded already: (status, stdout, stderr)."""
+    monkeypatch.setattr(cli, "_log_files", [])
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run_here(main, *arguments):
+        capsys.readouterr()
+        status = cli.run(main, list(arguments))
+        while cli._log_files:
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                cli._log_files.pop().close()
+        return status, *capsys.readouterr()
+
+    yield run_here
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_killed_run_on_a_full_disk_resumes_to_the_same_losses(trained, workspace, here):
+    """Killed after its first checkpoint; then the disk holds no second one; then there is room."""
+    base, figures = trained
+    folder = workspace / "adapters" / "lost"
+    with small_disk(workspace / "adapters") as remount:
+        process = start("train.py", *QUICK, "--run", "lost")
+        while not (folder / "checkpoints" / "checkpoint-2" / SEAL).exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        status, _, err = finish(process)
+        assert status == -signal.SIGKILL, err
+        shutil.rmtree(folder / "checkpoints" / "checkpoint-4", ignore_errors=True)
+        leave_room(workspace / "adapters", remount, 2 * 2**20)  # a checkpoint takes 3.7 MB, its tokenizer first of all
+        status, _, err = here(train.main, *QUICK, "--run", "lost", "--resume")
+        assert status == 1 and "resuming from checkpoint-2" in err, err
+        assert "adapters/lost: cannot be written any more: No space left on device" in err and "--resume" in err
+        assert not (folder / "run.json").exists()
+        remount("size=64m")
+        status, out, err = here(train.main, *QUICK, "--run", "lost", "--resume", "--json")
+        assert status == 0 and "resuming from checkpoint-2" in err, err
+        assert metrics(folder, "loss") == pytest.approx(metrics(base / "adapters" / "whole", "loss"), abs=1e-6)
+        assert json.loads(out)["loss_after"] == pytest.approx(figures["loss_after"], abs=1e-6)
+
+
+@pytest.mark.parametrize("error", [Exception("No space left on device (os error 28)"), RuntimeError("unexpected pos 105152 vs 105044"),
+                                   OSError(28, "No space left on device")], ids=["tokenizers", "torch", "python"])
+def test_a_full_disk_is_recognised_whatever_the_library_raises(tmp_path, error):
+    with small_disk(tmp_path) as remount:
+        remount("size=64k")
+        with pytest.raises(cli.UserError, match="cannot be written any more: No space left on device"), disk_errors(tmp_path):
+            raise error
+        assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_pass(tmp_path):
+    for error in (RuntimeError("a bug"), cli.GateError("no")):
+        with pytest.raises(type(error), match=str(error)), disk_errors(tmp_path):
+            raise error
+
+
+def test_a_metrics_line_that_was_cut_off_is_dropped_on_resume(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step":1,"loss":2.5}\n{"step":2,"loss":2.25}\n{"step":3,"loss":2.125}\n{"step":4,"lo')
+    trim_metrics(path, 2)
+    assert path.read_text() == '{"step":1,"loss":2.5}\n{"step":2,"loss":2.25}\n'
+
+
+def test_evaluation_on_a_full_disk_leaves_the_previous_report(trained, monkeypatch, here):
+    base, _ = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    shutil.copytree(base / "adapters" / "whole", base / "adapters" / "cramped", ignore=shutil.ignore_patterns("checkpoints", "eval"))
+    target = base / "adapters" / "cramped" / "eval"
+    with small_disk(target) as remount:
+        for name in ("eval.json", "report.html"):
+            (target / name).write_text("older")
+        for room, expected in ((8192, 1), (2**20, 0)):  # room for the smaller of the two; room
+            leave_room(target, remount, room)
+            status, _, err = here(eval_model.main, "cramped", "--set", "max_new_tokens=2", "--json")
+            texts = {path.name: path.read_text() for path in target.iterdir()}
+            assert status == expected, err
+            if status:
+                assert texts == {"eval.json": "older", "report.html": "older"} and "the disk is full" in err
+        assert json.loads(texts["eval.json"])["run"] == "cramped" and "<svg" in texts["report.html"]
