@@ -11,7 +11,7 @@ def small_disk(folder):
     """Mount a tmpfs at `folder` and give `remount(options)`. Skips the test where that is not allowed: only root may mount."""
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("a full or read-only disk needs a tmpfs mount: sudo make test")
+        pytest.skip("a full or read-only disk needs a tmpfs, which Linux lets root mount: sudo make test")
     try:
         yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
     finally:

@@ -19,7 +19,8 @@ def text():
               "by_domain": [("weather", 2, 2.6, 2.5)],
               "answers": [{"name": "a", "system": "Be brief.", "user": HOSTILE, "tools": False, "before": "",
                            "after": HOSTILE}],
-              "max_new_tokens": 80, "data": {"path": "data/processed/test.jsonl", "sha256": "0" * 64}, "finished_at": "2026-11-21T00:00:00Z"}
+              "max_new_tokens": 80, "data": {"path": "data/processed/test.jsonl", "sha256": "0" * 64},
+              "finished_at": "2026-11-21T00:00:00Z"}
     return page(result, ([(1, 4.0), (40, 3.0)], [(0, 4.2), (40, 3.1)]))
 
 

@@ -35,7 +35,7 @@ def test_help_is_quick_and_names_an_example(script):
 
 @pytest.mark.parametrize("name", sorted(set(schemas.SCHEMAS) - {"hosts.yaml"}))  # that one is each user's own
 def test_every_configuration_loads(name):
-    schemas.load_file(CONFIGS_DIR / name)
+    assert schemas.load_file(CONFIGS_DIR / name).plain
 
 
 def test_every_yaml_file_is_covered():
@@ -49,7 +49,8 @@ def test_every_yaml_file_is_covered():
 @pytest.mark.parametrize("folder,flag", [("presets", "preset"), ("hardware", "hardware")])
 def test_every_layer_fits_the_training_configuration(folder, flag):
     for path in (CONFIGS_DIR / folder).glob("*.yaml"):
-        schemas.load_file(CONFIGS_DIR / "training_config.yaml", **{flag: path.stem})
+        resolved = schemas.load_file(CONFIGS_DIR / "training_config.yaml", **{flag: path.stem})
+        assert any(f"{folder}/{path.name}" in place for place in resolved.places.values())
 
 
 def test_every_model_of_the_registry_fits():

@@ -96,7 +96,8 @@ def tiny_model(real_model, tmp_path_factory):
 def words(number, count=18):
     """Return a sentence of `count` made-up words that differs from number to number."""
     stems = ["river", "fog", "pilot", "mule", "barometer", "frost", "wagon", "steam", "island", "lantern", "almanack", "thunder", "ferry"]
-    return " ".join(stems[(number * 7 + i * i + i) % len(stems)] + ("s" if (number + i) % 3 else "") for i in range(count)).capitalize() + "."
+    drawn = [stems[(number * 7 + i * i + i) % len(stems)] + ("s" if (number + i) % 3 else "") for i in range(count)]
+    return " ".join(drawn).capitalize() + "."
 
 
 def fill_workspace(base, model):
