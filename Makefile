@@ -44,7 +44,7 @@ test-data310:  ## the data half's tests on Python 3.10, the reference, where one
 	for python in "$${PYTHON310:-}" python3.10 "$$(pyenv root 2>/dev/null)"/versions/3.10.*/bin/python3.10; do \
 		if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null; then \
 			PYTHON="$$python" ./setup_local.sh --dev --into .venv-local-3.10 || exit 1; \
-			exec .venv-local-3.10/bin/python $(PYTEST) tests --ignore=tests/training; \
+			exec .venv-local-3.10/bin/python $(PYTEST) tests --ignore=tests/training -m 'not machine'; \
 		fi; \
 	done; \
 	echo "No Python 3.10 runs here: its tests are left out. To include them: make test PYTHON310=/path/to/python3.10"

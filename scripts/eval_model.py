@@ -35,9 +35,11 @@ def load(target):
     from weatherman.training.modeling import adapter_change, load_base, read_adapter
     from weatherman.training.models import model_entry, model_folder
     from weatherman.training.quiet import quiet_libraries
-    from weatherman.training.runs import read_run
+    from weatherman.training.runs import check_adapter, read_run
     from weatherman.training.templates import load_tokenizer
-    config = resolve([Layer(read_run(target)["config"])], TrainingConfig).values
+    trained = read_run(target)
+    check_adapter(target, trained["files"])
+    config = resolve([Layer(trained["config"])], TrainingConfig).values
     entry = model_entry(config.model)
     quiet_libraries()
     model_dir = model_folder(config.model, entry)

@@ -175,6 +175,13 @@ def test_01_bad_arguments(place, args, message):
     assert message in place.run("01", *args, status=1).stderr
 
 
+def test_01_takes_a_book_that_is_named_twice_once(place):
+    assert len(json.loads(place.run("01", "--mirror", place.mirror, "--books", "7, 7", "--json").stdout)["books"]) == 1
+    book = {"id": 7, "title": "A River Year", "author": "Ann Pell", "persona": "twain", "year": 1880}
+    place.configure(gutenberg={"books": [book, book]})
+    assert "two books have the id 7" in place.run("01", "--mirror", place.mirror, status=2).stderr
+
+
 @pytest.mark.parametrize("data, status, message", [
     (None, 1, "no such file"), (b"", 1, "the file is empty"), (b",clean_title,is_onion\n0,a b,1\n", 1, "expected created_utc, url, id")])
 def test_02_bad_files(place, data, status, message):

@@ -22,6 +22,8 @@ from weatherman.files import write_bytes, write_json
 from weatherman.manifest import manifest_path
 from weatherman.step import Step, rejects_path
 
+pytestmark = pytest.mark.machine
+
 CONFIG, SAMPLES = CONFIGS_DIR / "demo_data.yaml", REPO_DIR / "data/samples"
 BOOKS = [f"{number}{kind}" for number in range(900001, 900009) for kind in (".txt", ".json")]
 # script: (the folder it writes to, its outputs, the flag that names an input, the input, the rest of the command); in that order

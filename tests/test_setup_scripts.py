@@ -11,6 +11,8 @@ import pytest
 
 from paths import REPO_DIR
 
+pytestmark = pytest.mark.machine
+
 BASH = shutil.which("bash")
 WORKS = f'exec "{sys.executable}" "$@"'
 SHIM = "echo 'pyenv: python3.10: command not found' >&2; exit 127"
@@ -151,7 +153,6 @@ def start_and_kill(project, environment, whole_group):
     assert not (project / ".venv-local" / ".finished").exists()
 
 
-@pytest.mark.slow
 def test_killed_setup_is_mended_by_the_next_and_the_one_after_has_nothing_to_do(project, tmp_path):
     fake(tmp_path, "uv", "exit 1")  # by pip: it takes long enough to be killed in between
     environment = {**os.environ, "PYTHON": sys.executable, "PATH": f"{tmp_path}:{os.environ['PATH']}"}

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from weatherman.machines import sync
 
+pytestmark = pytest.mark.machine
+
 REPO = Path(__file__).resolve().parent.parent
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
 needs_sshd = pytest.mark.skipif(not (SSHD and shutil.which("rsync") and shutil.which("ssh-keygen")),

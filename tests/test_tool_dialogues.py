@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from weatherman.cli import UserError
 from weatherman.dialogue import world
 from weatherman.dialogue.arguments import check_arguments
 from weatherman.dialogue.grounding import ungrounded
@@ -155,6 +156,19 @@ def test_the_schemas_of_tools_and_the_models_of_their_arguments_agree():
         for missing in parameters["required"]:
             with pytest.raises(ValueError, match=missing):
                 check_arguments(name, json.dumps({key: full[key] for key in parameters["properties"] if key != missing}))
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda text: "", "there is no city"), (lambda text: text.split("\n")[0], "there is no city"),
+    (lambda text: text.replace("51.50853", "many"), ":2: not a city"), (lambda text: text.replace("latitude", "lat"), ":2: not a city"),
+    (lambda text: text + "Atlantis,Sea\n", "not a city"), (lambda text: text.replace("England", "England,x"), ":2: not a city")])
+def test_a_damaged_list_of_cities_is_named(tmp_path, change, message):
+    path, good = tmp_path / "cities.csv", world.CITIES.read_text(encoding="utf-8")
+    path.write_text("\ufeff" + good.replace("\n", "\r\n"), encoding="utf-8", newline="")  # BOM and CRLF do no harm
+    assert world.load_cities(path) == world.load_cities()
+    path.write_text(change(good), encoding="utf-8")
+    with pytest.raises(UserError, match=f"cities.csv.*{message}"):
+        world.load_cities(path)
 
 
 def test_the_world_is_plausible():

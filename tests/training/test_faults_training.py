@@ -97,3 +97,30 @@ def test_evaluation_on_a_full_disk_leaves_the_previous_report(trained, monkeypat
             if status:
                 assert texts == {"eval.json": "older", "report.html": "older"} and "the disk is full" in err
         assert json.loads(texts["eval.json"])["run"] == "cramped" and "<svg" in texts["report.html"]
+
+
+@pytest.mark.parametrize("name, change, message", [
+    ("run.json", lambda data: data[:300], "run.json: damaged, it is not JSON any more"),
+    ("run.json", None, "not a finished run"),
+    ("adapter_model.safetensors", lambda data: data[:-1], "adapter_model.safetensors: its bytes are not those that train.py wrote"),
+    ("adapter_config.json", None, "adapter_config.json: no such file"),
+    ("chat_template.jinja", lambda data: data + b" ", "chat_template.jinja: its bytes are not")],
+    ids=["figures cut", "unfinished", "weights cut", "no config", "template edited"])
+def test_evaluation_refuses_a_damaged_run(trained, tmp_path, monkeypatch, here, name, change, message):
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(trained[0]))
+    target = tmp_path / "damaged"
+    shutil.copytree(trained[0] / "adapters" / "whole", target, ignore=shutil.ignore_patterns("checkpoints", "eval"))
+    (target / name).write_bytes(change((target / name).read_bytes())) if change else (target / name).unlink()
+    status, _, err = here(eval_model.main, str(target))
+    assert status == 1 and message in err and "Try: " in err
+
+
+@pytest.mark.parametrize("main, flags, message", [
+    (train.main, ["--set", "training.learnign_rate=1.0e-4"], 'unknown key "training.learnign_rate" (did you mean "learning_rate"?)'),
+    (train.main, ["--set", "training.seed=many"], "training.seed: input should be a valid integer; found str 'many'"),
+    (eval_model.main, ["whole", "--set", "max_new_tokens=2.5.0"], "max_new_tokens: input should be a valid integer; found str '2.5.0'"),
+    (eval_model.main, ["whole", "--set", "max_tokens=2"], 'unknown key "max_tokens" (did you mean "max_new_tokens"?)')])
+def test_configuration_mistakes_are_named(trained, monkeypatch, here, main, flags, message):
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(trained[0]))
+    status, _, err = here(main, *flags)
+    assert status == 2 and message in err

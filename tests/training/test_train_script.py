@@ -7,6 +7,7 @@ import time
 import pytest
 
 from training.conftest import QUICK, finish, metrics, run, start
+from weatherman.files import sha256_file
 
 
 def test_training_lowers_the_held_out_loss(trained):
@@ -92,6 +93,9 @@ def test_an_adapter_that_changes_nothing_is_refused(trained, monkeypatch):
     weights = load_file(base / "adapters" / "zero" / "adapter_model.safetensors")
     save_file({name: value * 0 if "lora_B" in name else value for name, value in weights.items()},
               base / "adapters" / "zero" / "adapter_model.safetensors")
+    recorded = json.loads((base / "adapters" / "zero" / "run.json").read_text())
+    recorded["files"] = {name: sha256_file(base / "adapters" / "zero" / name) for name in recorded["files"]}
+    (base / "adapters" / "zero" / "run.json").write_text(json.dumps(recorded))
     status, _, err = run("eval_model.py", "zero")
     assert status == 1 and "changes nothing" in err
 
@@ -114,7 +118,9 @@ def first_row(path):
     (lambda p: rewrite(p, lambda rows: rows[0]["messages"][2].update(content="rain " * 500)), 3, "tokens, and a row holds 128"),
     (lambda p: rewrite(p, lambda rows: rows.append(first_row(p.with_name("validation.jsonl")))), 3, "also in the training set"),
     (lambda p: rewrite(p, lambda rows: rows[0].pop("tools")), 1, "train.jsonl:1: tools: Field required"),
-], ids=["empty", "missing", "truncated", "not_utf8", "too_long", "leak", "no_tools"])
+    (lambda p: rewrite(p, lambda rows: rows.append(rows[3])), 1, 'train.jsonl:25: the id "test:3" was there before'),
+    (lambda p: p.unlink() or p.mkdir(), 1, "train.jsonl: is a folder; a file was expected"),
+], ids=["empty", "missing", "truncated", "not_utf8", "too_long", "leak", "no_tools", "duplicate_id", "folder"])
 def test_bad_data_stops_before_training(workspace, fault, status, message):
     fault(workspace / "data" / "processed" / "train.jsonl")
     got, _, err = run("train.py", *QUICK, "--run", "never")

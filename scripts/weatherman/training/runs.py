@@ -3,17 +3,31 @@ import platform
 
 from paths import show
 from weatherman.cli import UserError
-from weatherman.files import write_bytes, write_json
+from weatherman.files import sha256_file, write_bytes, write_json
 from weatherman.manifest import config_sha256, describe_file, git_state, now, versions
+
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "chat_template.jinja")  # what makes the tuned model
+AGAIN = "bring the run from the GPU box again: scripts/sync_from_remote.sh, or train it again"
 
 
 def read_run(folder):
-    """Return run.json of a finished run folder. Raises UserError when it is not one."""
+    """Return run.json of a finished run folder. Raises UserError when it is not one, or is damaged."""
     import orjson
     path = folder / "run.json"
     if not path.is_file():
         raise UserError(f"{show(folder)}: not a finished run (no run.json).", "ls adapters; or train it: python scripts/train.py --help")
-    return orjson.loads(path.read_bytes())
+    try:
+        return orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"{show(path)}: damaged, it is not JSON any more: {error}.", AGAIN) from None
+
+
+def check_adapter(folder, files):
+    """Raise UserError unless the adapter's files are those of `files`, {name: sha256} as run.json has them."""
+    for name, sha256 in files.items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != sha256:
+            raise UserError(f"{show(path)}: {'its bytes are not those that train.py wrote' if path.is_file() else 'no such file'}.", AGAIN)
 
 
 def write_config(folder, resolved):
@@ -47,6 +61,7 @@ def write_run(folder, *, resolved, entry, data_files, figures):
         "config": resolved.plain, "config_sha256": config_sha256(resolved.plain),
         "base_model": {"name": resolved.plain["model"], **entry.model_dump(exclude={"training"})},
         "data": {name: describe_file(path) for name, path in data_files.items()},
+        "files": {name: sha256_file(folder / name) for name in ADAPTER_FILES},
         "machine": machine(), "versions": versions(), **figures, "finished_at": now()})
 
 

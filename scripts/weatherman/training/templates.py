@@ -57,15 +57,18 @@ def check_tokenizer(tokenizer, entry):
 
 
 def read_chat(path):
-    """Return the chat records (dicts) of a JSONL file. Raises UserError at the first line that is not a whole ChatRecord."""
+    """Return the chat records (dicts) of a JSONL file. Raises UserError at the first line that is no whole ChatRecord or repeats an id."""
     from weatherman.records import ChatRecord, check
     check_input(path)
-    records = []
+    records, seen_ids = [], set()
     for number, row in read_jsonl(path):
         try:
             check(ChatRecord, row)
+            if row["id"] in seen_ids:
+                raise ValueError(f'the id "{row["id"]}" was there before')
         except ValueError as error:
             raise UserError(f"{show(path)}:{number}: {error}", "python scripts/08_build_dataset.py --force") from None
+        seen_ids.add(row["id"])
         records.append(row)
     if not records:
         raise UserError(f"{show(path)}: no conversation in it.", "python scripts/08_build_dataset.py")
