@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from limits import as_people, leave_room, small_disk
 from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR
-from small_disk import leave_room, small_disk
 from weatherman.files import write_bytes, write_json
 from weatherman.manifest import manifest_path
 from weatherman.step import Step, rejects_path
@@ -192,15 +192,6 @@ def folder_for_a_file(case):
 
 
 FAULTS = {check.__name__: check for check in (stopped, full_disk, read_only, unreadable, folder_for_a_file)}
-
-
-def as_people():
-    """Return the command prefix that takes root's right to ignore permission bits away; empty for everybody else."""
-    if os.geteuid():
-        return []
-    if not shutil.which("setpriv"):
-        pytest.skip("root ignores permissions and setpriv is not installed: apt-get install util-linux")
-    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
 def borrowed_input(case):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from small_disk import small_disk
+from limits import small_disk
 from weatherman.cli import UserError, describe_os_error
 from weatherman.files import MAX_LINE_BYTES, atomic_write, atomic_writes, read_jsonl, read_lines, to_json_line, write_json
 

@@ -9,7 +9,7 @@ import pytest
 
 import eval_model
 import train
-from small_disk import leave_room, small_disk
+from limits import leave_room, small_disk
 from training.conftest import QUICK, finish, metrics, start
 from weatherman import cli
 from weatherman.training.recovery import SEAL, disk_errors

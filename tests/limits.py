@@ -1,6 +1,7 @@
-"""A small file system of its own, to be filled: for tests of what a full or read-only disk does."""
+"""What tests take away from a script: room on the disk, the right to write to it, root's right to ignore permissions."""
 import contextlib
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -22,3 +23,12 @@ def leave_room(folder, remount, room):
     """Shrink the small disk at `folder` until `room` bytes are free."""
     disk = os.statvfs(folder)
     remount(f"size={(disk.f_blocks - disk.f_bfree) * disk.f_frsize + room}")
+
+
+def as_people():
+    """Return the command prefix that takes root's right to ignore permission bits away; empty for everybody else."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root ignores permissions and setpriv is not installed: apt-get install util-linux")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
