@@ -57,25 +57,26 @@ def clear(workspace):
 
 
 def output_hashes(workspace):
-    """Return {file: (sha256, identity)} of the data steps' outputs; identity: the hashes of code and configuration that made them."""
+    """Return {file: [sha256, identity]} of the data steps' outputs; identity: the hashes of code, configuration and inputs."""
     found = {}
     for path in sorted((workspace / "data").rglob("*.manifest.json")):
         manifest = json.loads(path.read_text())
+        inputs = [entry["sha256"] for entry in manifest["inputs"]]
         for entry in manifest["outputs"]:
-            found[Path(entry["path"]).name] = [entry["sha256"], manifest["code_sha256"] + manifest["config_sha256"]]
+            found[Path(entry["path"]).name] = [entry["sha256"], " ".join([manifest["code_sha256"], manifest["config_sha256"], *inputs])]
     return found
 
 
 def compare_hashes(before, after):
-    """Return a line on whether the outputs repeat the last demo's. Raises GateError when the same code and config gave other bytes."""
+    """Return a line on whether the outputs repeat the last demo's. Raises GateError when the same work gave other bytes."""
     if not before:
         return f"{len(after)} data files written; the next demo compares its own with their hashes"
     broken = [name for name, (sha256, made_by) in after.items()
               if name in before and before[name][1] == made_by and before[name][0] != sha256]
     if broken:
-        raise GateError(f"the same code and configuration gave other bytes than last time: {', '.join(broken)}.")
+        raise GateError(f"the same code, configuration and inputs gave other bytes than last time: {', '.join(broken)}.")
     changed = sum(name not in before or before[name][0] != sha256 for name, (sha256, _) in after.items())
-    note = f", {changed} changed with their code or configuration" if changed else ""
+    note = f", {changed} changed with what they are made from" if changed else ""
     return f"{len(after) - changed} of {len(after)} data files repeat the last demo's bytes{note}"
 
 
