@@ -4,6 +4,7 @@ Reads adapters/RUN/ and data/processed/test.jsonl; writes adapters/RUN/eval/{eva
     python scripts/eval_model.py smollm2-135m-smoke
     python scripts/eval_model.py adapters/smollm2-135m-smoke --data data/processed/validation.jsonl
 """
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -120,7 +121,8 @@ def main(argv=None):
     target = run_folder(args.run)
     loss_before = read_run(target)["loss_before"]
     data = Path(args.data) if args.data else folder("processed") / "test.jsonl"
-    result = evaluate(target, data, load_file(args.config, overrides=args.overrides).values)
+    with contextlib.redirect_stdout(sys.stderr):  # some libraries print; stdout holds our result alone
+        result = evaluate(target, data, load_file(args.config, overrides=args.overrides).values)
     report = page(result, curve(target, loss_before))
     with atomic_writes([target / "eval" / "report.html", target / "eval" / "eval.json"]) as (report_part, result_part):
         report_part.write(report.encode())

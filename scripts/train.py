@@ -5,6 +5,7 @@ Reads data/processed/{train,validation}.jsonl and a base model; writes adapters/
     python scripts/train.py --model smollm2-135m --hardware cpu --preset smoke --run trial
     python scripts/train.py --model smollm2-135m --hardware cpu --preset smoke --run trial --resume
 """
+import contextlib
 import json
 import sys
 import time
@@ -111,8 +112,8 @@ def train(args, resolved, entry, model_dir, tokenizer, paths, encoded):
     return DONE, {"run": show(target), **figures}
 
 
-def main(argv=None):
-    args = flags().parse_args(argv)
+def work(args):
+    """Check everything, then train. Returns (exit status, figures); figures are empty for a dry run and for one that stopped."""
     from weatherman import schemas
     from weatherman.training.models import model_entry, model_folder
     from weatherman.training.quiet import quiet_libraries
@@ -130,8 +131,14 @@ def main(argv=None):
     encoded = encode_data(tokenizer, paths, records, resolved.values.training.max_tokens)
     plan(resolved.values, entry, encoded)
     if args.dry_run:
-        return DONE
-    status, figures = train(args, resolved, entry, model_dir, tokenizer, paths, encoded)
+        return DONE, {}
+    return train(args, resolved, entry, model_dir, tokenizer, paths, encoded)
+
+
+def main(argv=None):
+    args = flags().parse_args(argv)
+    with contextlib.redirect_stdout(sys.stderr):  # some libraries print; stdout holds our result alone
+        status, figures = work(args)
     if args.json and figures:
         print(json.dumps(figures))
     return status

@@ -146,3 +146,13 @@ def test_four_bit_weights_train_too(trained, monkeypatch):
     assert json.loads(out)["loss_after"] < json.loads(out)["loss_before"] - 0.05
     status, out, err = run("eval_model.py", "nf4", "--set", "max_new_tokens=2", "--json")
     assert status == 0, err
+
+
+def test_stdout_holds_one_json_object_whatever_libraries_print(trained, monkeypatch):
+    """wandb announces its offline mode on stdout when TRL imports it."""
+    base, _ = trained
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    status, out, err = run("train.py", *QUICK, "--run", "printed", "--json")
+    assert status == 0, err
+    assert json.loads(out)["steps"] == 6 and "offline" in err
