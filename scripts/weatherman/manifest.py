@@ -89,19 +89,17 @@ def to_manifest(body):
 
 
 def check_input(path):
-    """Raise UserError when `path` has a manifest that does not fit its bytes: half-written, damaged or edited by hand."""
+    """Return describe_file(path). Raises UserError when its manifest does not fit its bytes: half-written, damaged or edited by hand."""
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{show(path)}: is a folder; a file was expected.", f"ls '{path}'")
     if not path.is_file():
         raise UserError(f"{show(path)}: no such file.", "run the step that writes it (README, table of scripts), or pass --input")
-    found = read_manifest(path)
-    if found is None:
-        return
-    sha256 = describe_file(path)["sha256"]
-    if sha256 not in {entry["sha256"] for entry in found["outputs"]}:
+    found, described = read_manifest(path), describe_file(path)
+    if found is not None and described["sha256"] not in {entry["sha256"] for entry in found["outputs"]}:
         raise UserError(f"{show(path)}: the file is not what {found['script']} wrote (its manifest has another sha256).",
                         f"python scripts/{found['script']} again; or, if you edited it on purpose, rm '{manifest_path(path)}'")
+    return described
 
 
 def now():

@@ -51,11 +51,9 @@ class Step:
         self.inputs = [Path(p) for p in inputs]
         self.outputs = [Path(p) for p in outputs]
         self.rejects = rejects_path(self.outputs[0])
-        for path in self.inputs:
-            check_input(path)
         self.identity = {
             "script": self.script, "seed": seed, "config": config, "config_sha256": config_sha256(config),
-            "code_sha256": code_sha256(script, rooms), "inputs": [describe_file(p) for p in self.inputs],
+            "code_sha256": code_sha256(script, rooms), "inputs": [check_input(p) for p in self.inputs],
         }
         self.counts = {"in": 0, "out": 0, "rejected": {}}
         self.notes = {}  # further figures for the manifest and the table, e.g. {"documents": 9}
