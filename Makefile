@@ -12,7 +12,7 @@ BOX := platform_machine == 'x86_64' and sys_platform == 'linux'
 COMPILE = UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo test test-data310 lint setup-local setup-cpu lock clean
+.PHONY: help demo corpus-report bench test test-data310 lint setup-local setup-cpu lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -20,6 +20,13 @@ help:  ## list these targets
 
 demo: setup-local setup-cpu  ## from sample texts to a tuned 135M model and a report, on this machine
 	$(LOCAL)/python scripts/demo.py
+
+corpus-report: setup-local  ## what came in, was kept, was lost and why, as a page: data/processed/corpus_report.html
+	$(LOCAL)/python scripts/corpus_report.py
+
+bench:  ## deduplication: ours and its peers in turns, precision and recall against the exact truth, scaling, a plot
+	@./setup_local.sh --add bench
+	$(LOCAL)/python scripts/bench_dedup.py
 
 setup-local:  ## .venv-local: data tools, no torch
 	@./setup_local.sh
@@ -54,8 +61,10 @@ lock:  ## resolve the requirements-*.in files anew, keeping pins that still fit 
 	$(COMPILE) requirements-remote.in -o requirements-remote.txt
 	$(COMPILE) -c requirements-remote.txt requirements-local.in -o requirements-local.txt
 	$(COMPILE) -c requirements-remote.txt -c requirements-local.txt requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) -c requirements-local.txt requirements-praw.in -o requirements-praw.txt
+	$(COMPILE) -c requirements-local.txt requirements-bench.in -o requirements-bench.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
-	@for lock in remote local dev model; do \
+	@for lock in remote local dev praw bench model; do \
 		sed -e "s/ ; ($(MAC)) or ($(BOX))//" -e "s/(\(python_full_version [^)]*\) and $(MAC)) or (\1 and $(BOX))/\1/" \
 			requirements-$$lock.txt > lock.part && mv lock.part requirements-$$lock.txt; done
 	awk '/^[a-z]/ {drop = /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==/} !drop' requirements-remote.txt > requirements-cpu.txt

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Make .venv-local, the data tools without torch: on the Mac, or wherever data is prepared.
-# Usage: ./setup_local.sh [--dev] [--into DIR]
-#   --dev       add what the tests need
+# Usage: ./setup_local.sh [--dev] [--add NAME] [--into DIR]
+#   --dev       add what the tests need; the same as --add dev
+#   --add NAME  add requirements-NAME.txt: praw for 02_collect_reddit.py --praw, bench for make bench; may be repeated
 #   --into DIR  another folder than .venv-local
 # PYTHON=/path/to/python3.12 chooses the interpreter. Safe to re-run and to kill: finished work is kept, unfinished redone.
 set -euo pipefail
@@ -15,10 +16,15 @@ fill() {
 }
 
 main() {
-  local dev=0
+  local extras=''
   while [ $# -gt 0 ]; do
     case $1 in
-      --dev) dev=1 ;;
+      --dev) extras="$extras dev" ;;
+      --add)
+        case ${2:-} in
+          dev | praw | bench) extras="$extras $2"; shift ;;
+          *) say "setup_local.sh: --add ${2:-}: expected dev, praw or bench"; exit 2 ;;
+        esac ;;
       --into)
         VENV=${2:-}
         case $VENV in # this folder is removed and made anew, so it must be recognisable as ours
@@ -33,7 +39,7 @@ main() {
   done
   find_python
   one_at_a_time
-  setup local fill "$dev" requirements-local.txt
+  setup local fill "$extras" requirements-local.txt
 }
 
 main "$@"

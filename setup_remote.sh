@@ -39,11 +39,11 @@ fill_cpu() {
 }
 
 main() {
-  local dev=0 how=conda
+  local extras='' how=conda
   while [ $# -gt 0 ]; do
     case $1 in
       --venv | --cpu) how=${1#--} ;;
-      --dev) dev=1 ;;
+      --dev) extras=dev ;;
       -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
       *) say "setup_remote.sh: unknown argument $1 (--help lists them)"; exit 2 ;;
     esac
@@ -57,9 +57,9 @@ main() {
   fi
   one_at_a_time
   case $how in
-    conda) setup remote fill_conda "$dev" environment-remote.yml requirements-remote.txt requirements-model.txt ;;
-    venv) setup remote fill_venv "$dev" requirements-remote.txt requirements-model.txt ;;
-    cpu) VENV=.venv-cpu; setup cpu fill_cpu "$dev" requirements-cpu.in requirements-cpu.txt requirements-model.txt ;;
+    conda) setup remote fill_conda "$extras" environment-remote.yml requirements-remote.txt requirements-model.txt ;;
+    venv) setup remote fill_venv "$extras" requirements-remote.txt requirements-model.txt ;;
+    cpu) VENV=.venv-cpu; setup cpu fill_cpu "$extras" requirements-cpu.in requirements-cpu.txt requirements-model.txt ;;
   esac
 }
 

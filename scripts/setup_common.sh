@@ -102,8 +102,19 @@ make_venv() { # an empty environment of $PYTHON
   "$PYTHON" -m venv "$VENV"
 }
 
-setup() { # name for validate_environment.py, function that fills the environment, 1 to add the tests' packages, files it comes from
-  local name=$1 build=$2 dev=$3 quick=()
+add_lock() { # name, files the environment comes from: adds requirements-NAME.txt where it was not added yet
+  local name=$1
+  shift
+  set -- "$@" "requirements-$name.txt"
+  if is_current "finished-$name" "$@"; then return; fi
+  mv "$VENV/.finished" "$VENV/.unfinished"
+  install_lock "requirements-$name.txt"
+  fingerprint "$@" >"$VENV/.finished-$name"
+  mv "$VENV/.unfinished" "$VENV/.finished"
+}
+
+setup() { # name for validate_environment.py, function that fills the environment, names of locks to add, files it comes from
+  local name=$1 build=$2 extras=$3 extra quick=()
   shift 3
   if is_current finished "$@"; then
     say "$VENV: current ($("$VENV/bin/python" -V), made from $*), nothing to install"
@@ -113,12 +124,9 @@ setup() { # name for validate_environment.py, function that fills the environmen
     "$build"
     fingerprint "$@" >"$VENV/.finished"
   fi
-  if [ "$dev" = 1 ] && ! is_current finished-dev "$@" requirements-dev.txt; then
-    mv "$VENV/.finished" "$VENV/.unfinished"
-    install_lock requirements-dev.txt
-    fingerprint "$@" requirements-dev.txt >"$VENV/.finished-dev"
-    mv "$VENV/.unfinished" "$VENV/.finished"
-  fi
+  for extra in $extras; do
+    add_lock "$extra" "$@"
+  done
   [ ! -f "$VENV/.validated" ] || quick=(--quick)
   "$VENV/bin/python" scripts/validate_environment.py "--env=$name" ${quick[@]+"${quick[@]}"} >&2
   touch "$VENV/.validated"

@@ -8,7 +8,7 @@ from packaging.markers import Marker
 from paths import REPO_DIR
 from weatherman.machines.lockfile import PIN, read_lock
 
-LOCKS = ["local", "remote", "cpu", "dev", "model"]
+LOCKS = ["local", "remote", "cpu", "dev", "praw", "bench", "model"]
 ONLY_GPU = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 MACHINES = [{"sys_platform": "linux", "platform_machine": "x86_64"}, {"sys_platform": "darwin", "platform_machine": "arm64"}]
 

@@ -103,6 +103,44 @@ def test_help_and_unknown_arguments(project, script):
     assert refused.returncode == 2 and "--gpu" in refused.stderr
 
 
+@pytest.mark.parametrize("name", ["", "local", "../praw", "torch"])
+def test_only_known_locks_can_be_added(project, name):
+    refused = run_setup(project, "setup_local.sh", "--add", name)
+    assert refused.returncode == 2 and "expected dev, praw or bench" in refused.stderr and not (project / ".venv-local").exists()
+
+
+def finished_environment(project):
+    """Make .venv-local look finished, so that only what is added is installed."""
+    python = project / ".venv-local" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (project / "scripts/validate_environment.py").write_text("")
+    shell(project, "VENV=.venv-local; fingerprint requirements-local.txt > .venv-local/.finished", PATH=os.environ["PATH"])
+
+
+def test_locks_are_added_once_by_hash(project, tmp_path):
+    finished_environment(project)
+    fake(tmp_path, "uv", f'[ "$1" = --version ] || echo "$*" >> "{tmp_path}/called"')
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    for arguments, added in ((["--add", "praw", "--dev"], ["praw", "dev"]), (["--dev", "--add", "bench", "--add", "praw"], ["bench"]),
+                             (["--add", "dev", "--add", "praw"], [])):
+        (tmp_path / "called").write_text("")
+        done = run_setup(project, "setup_local.sh", *arguments, PATH=path)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "called").read_text() == "".join(
+            f"pip install --python .venv-local/bin/python --no-deps --require-hashes -r requirements-{name}.txt\n" for name in added)
+    (project / "requirements-praw.txt").write_text("praw==1.0\n")  # another lock is another environment
+    assert "installed requirements-praw.txt (1 pinned, by uv)" in run_setup(project, "setup_local.sh", "--add", "praw", PATH=path).stderr
+
+
+def test_an_addition_that_fails_leaves_no_finished_environment(project, tmp_path):
+    finished_environment(project)
+    fake(tmp_path, "uv", '[ "$1" = --version ]')
+    done = run_setup(project, "setup_local.sh", "--add", "praw", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.returncode == 1 and "installing requirements-praw.txt" in done.stderr
+    assert not (project / ".venv-local" / ".finished").exists()
+
+
 @pytest.mark.parametrize("folder", ["", "data", "../x", ".venv/../data", "/tmp"])
 def test_only_an_environment_is_ever_replaced(project, folder):
     (project / "data").mkdir()

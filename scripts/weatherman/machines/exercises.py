@@ -90,10 +90,59 @@ def langdetect():
     expect(detect("Il a plu toute la matinée et la route était sous l'eau.") == "fr", "did not know French")
 
 
+def urllib3():
+    from urllib3 import HTTPResponse
+    whole = HTTPResponse(io.BytesIO(b"rain"), headers={"Content-Length": "4"}, preload_content=False)
+    expect(whole.read() == b"rain" and whole.length_remaining == 0, "did not read a body to its end")
+
+
+def certifi():
+    import ssl
+
+    import certifi
+    expect(len(ssl.create_default_context(cafile=certifi.where()).get_ca_certs()) > 50, "brings no certificates to trust")
+
+
+def protego():
+    from protego import Protego
+    rules = Protego.parse("User-agent: *\nDisallow: /private*")
+    expect(rules.can_fetch("http://a/x", "us") and not rules.can_fetch("http://a/private/x", "us"), "read a robots.txt wrongly")
+
+
+def charset_normalizer():
+    from charset_normalizer import from_bytes
+    text = "Überall fällt Regen, und die Straßen stehen unter Wasser; auch über den Dächern hängt nur Grau. " * 3
+    expect(str(from_bytes(text.encode("cp1252")).best()) == text, "did not find the encoding of a text")
+
+
+def ftfy():
+    import ftfy
+    expect(ftfy.fix_encoding("donâ€™t") == "don’t", "did not repair mojibake")
+
+
+def python_stdnum():
+    from stdnum import luhn
+    expect(luhn.is_valid("4111111111111111") and not luhn.is_valid("4111111111111112"), "computed a checksum wrongly")
+
+
+def phonenumbers():
+    import phonenumbers
+    found = [match.number.national_number for match in phonenumbers.PhoneNumberMatcher("call (415) 555-2671 at noon", "US")]
+    expect(found == [4155552671], "did not find a telephone number")
+
+
+def numba():
+    import numba
+    import numpy
+    total = numba.njit(nogil=True)(lambda values: values.sum())
+    expect(total(numpy.arange(5)) == 10, "compiled a sum wrongly")
+
+
 def packaging():
     from packaging.markers import Marker
     expect(Marker("python_version >= '3.10'").evaluate(), "did not evaluate a marker")
 
 
-DATA = [pyyaml, pydantic, orjson, jsonlines, tqdm, packaging, pandas, beautifulsoup4, trafilatura, datasketch, nltk, py3langid, langdetect]
 BASICS = [pyyaml, pydantic, orjson, jsonlines, tqdm, packaging]
+DATA = [*BASICS, pandas, urllib3, certifi, protego, charset_normalizer, beautifulsoup4, trafilatura, numba, datasketch, nltk, py3langid,
+        langdetect, ftfy, python_stdnum, phonenumbers]
