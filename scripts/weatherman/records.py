@@ -115,7 +115,7 @@ class Reject(Strict):
 
 
 class Sidecar(Strict):
-    """What is known of one collected file, beside it as NAME.json."""
+    """What is known of one collected file, beside it as NAME.json. `etag`, `last_modified`: what the server called this state of it."""
 
     id: Text
     title: str
@@ -126,6 +126,17 @@ class Sidecar(Strict):
     url: str
     sha256: Sha256
     fetched_at: str
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class PageSidecar(Sidecar):
+    """Of a web page. `date`: ISO 8601 day it was published, "" unknown; `canonical`: the address it gives itself, "" none;
+    `charset`: what the bytes of its .html were read with."""
+
+    date: str
+    canonical: str
+    charset: Text
 
 
 def check_turns(messages, offered):

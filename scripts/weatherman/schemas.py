@@ -29,13 +29,18 @@ class Book(Section):
     year: int
     begins: str | None = None  # absent: the whole body is the author's
     ends: str | None = None
+    mojibake: bool = False  # true: its characters are known to be damaged so, and are repaired
 
 
 class Gutenberg(Section):
     mirror: str
     wait_s: float = Field(ge=0)
     timeout_s: float = Field(gt=0)
+    deadline_s: float = Field(gt=0)
     retries: int = Field(ge=0)
+    max_bytes: int = Field(gt=0)
+    max_redirects: int = Field(ge=0)
+    gutendex: str
     books: list[Book] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -52,21 +57,45 @@ class Subreddit(Section):
 
 
 class Reddit(Section):
-    subreddits: dict[str, Subreddit]
+    max_lower_case_share: float = Share
+    listing: Literal["new", "hot", "top"]
+    limit: int = Field(ge=1, le=1000)
+    subreddits: dict[str, Subreddit] = Field(min_length=1)
+
+
+class Web(Section):
+    wait_s: float = Field(ge=0)
+    timeout_s: float = Field(gt=0)
+    deadline_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+    max_bytes: int = Field(gt=0)
+    max_redirects: int = Field(ge=0)
+    public_only: bool
+    reading_s: float = Field(gt=0)
 
 
 class Cleaning(Section):
     min_words: int = Field(gt=0)
     target_words: int = Field(gt=0)
     max_words: int = Field(gt=0)
+    straight_quotes: bool
     headline_min_words: int = Field(gt=0)
     headline_max_words: int = Field(gt=0)
     min_word_share: float = Share
+    min_mean_word_chars: float = Field(gt=0)
+    max_mean_word_chars: float = Field(gt=0)
+    max_symbol_share: float = Share
+    min_stop_words: int = Field(ge=0)
     max_capital_share: float = Share
-    max_repeated_share: float = Share
+    max_bullet_share: float = Share
+    max_ellipsis_share: float = Share
+    min_ended_share: float = Share
+    max_repeated_lines: float = Share
+    max_repeated_line_chars: float = Share
+    max_top_runs: list[Annotated[float, Share]] = Field(min_length=3, max_length=3)
+    max_repeated_runs: list[Annotated[float, Share]] = Field(min_length=6, max_length=6)
     language: str
     language_min_words: int = Field(gt=0)
-    keywords: dict[str, list[str]]
 
     @model_validator(mode="after")
     def sizes_are_in_order(self):
@@ -131,12 +160,48 @@ class DataConfig(Section):
     seed: int
     gutenberg: Gutenberg
     reddit: Reddit
+    web: Web
     cleaning: Cleaning
     dedup: Dedup
+    retention: dict[Literal["gutenberg", "reddit-theonion", "reddit-nottheonion", "web"], Annotated[float, Share]]
     chat: Chat
     tool_use: ToolUse
     mixture: Mixture
     split: Split
+
+
+# --- corpus/keywords.yaml, languages.yaml, graded_words.yaml ------------------------------------------------------------------------------
+
+Texts = Annotated[list[str], Field(min_length=1)]
+
+
+class KeywordRule(Section):
+    sure: Texts
+    unsure: list[str] = []
+    when: list[str] = []
+    never: list[str] = []
+
+
+class Keywords(Section):
+    shorthands: dict[str, str]
+    names: Texts
+    weather: dict[str, KeywordRule]
+    humor: dict[str, KeywordRule]
+
+
+class Languages(Section):
+    common_words: dict[str, Texts]
+
+
+class Grade(Section):
+    words: Texts
+    phrases: list[str]
+    cues: list[str]
+
+
+class GradedWords(Section):
+    drop: dict[Literal["slur", "obscene", "explicit", "sexual_minor"], Grade]
+    mild: Texts
 
 
 # --- dialogue/tool_phrases.yaml, dialogue/chat_phrases.yaml ---------------------------------------------------------------
