@@ -1,129 +1,121 @@
-"""Read the CSV dumps of r/TheOnion and r/nottheonion: every row comes out parsed or rejected with its line number."""
+"""Posts of Reddit: read from CSV dumps, checked, without the names of users; and found again in the collected files."""
+import hashlib
 import html
-import io
-import warnings
+import re
+import unicodedata
+from datetime import datetime, timezone
 
 from weatherman.cli import UserError
-from weatherman.files import read_lines
+from weatherman.corpus.csv_rows import open_table, read_rows
 
-COLUMNS = ("created_utc", "url", "id", "num_comments", "title", "subreddit", "timestamp")
-MAX_ROW_BYTES = 64 * 2**10   # the longest real row has 0.8 kB; the csv module gives up at 128 kB
-MAX_ROW_LINES = 8            # a quote that is still open after so many lines was never meant to open
-BATCH_ROWS = 5000
+FIELDS = ("id", "title", "subreddit", "url", "created_utc")  # what is kept of a row; a file need only have the title
+# The reduced format, github.com/dawngraham/reddit-theonion, cleaned_subreddits.csv: other names, and a number for the subreddit.
+REDUCED = {"title": "clean_title", "subreddit": "is_onion"}
+IS_ONION = {"1": "TheOnion", "0": "nottheonion"}
+# Columns that hold no user name. A malformed row is quoted in its reject only where the file has no others.
+NAMELESS = {*FIELDS, *REDUCED.values(), "", "num_comments", "timestamp", "score", "over_18"}
+MAX_TITLE_CHARS = 1000  # Reddit ends a title at 300; entities make it longer
+USER_NAME = re.compile(r"(?:(?<!\w)/?u|/user)/[\w-]{3,}", re.I)  # names have 3 characters or more; "u/s 377" is a term of law
+USER_PAGE = re.compile(r"/(?:u|user)/|/r/u_", re.I)
+SECONDS = re.compile(r"(\d{1,10})(?:\.\d*)?", re.A)
+UTC_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.\d+)?)?(?:Z|\+00:00)?", re.A)
 
 
-def read_posts(path, on_bad):
-    """Yield (line number, {column: text}) for each post of a dump. Bad rows go to `on_bad(line number, reason, excerpt)`.
+def read_posts(path, on_bad, encoding=None, subreddit=None):
+    """Yield (line number, {field: text, None where the file has no such column}) for each row of a dump.
 
-    Raises UserError when the header is not that of a dump. Columns may stand in any order; further ones are ignored.
+    Bad rows go to `on_bad(line number, reason, excerpt)`. encoding: of the file, detected when None. subreddit: of all rows,
+    for a file without that column. Raises UserError when the file as a whole is no table with titles.
     """
-    header, batch = None, []
-    for line, reason, text in split_rows(path):
-        if reason:
-            on_bad(line, reason, text)
-        elif header is None:
-            header = check_header(path, text)
+    table = open_table(path, ("title", REDUCED["title"]), encoding)
+    places = column_places(table)
+    if not subreddit and "subreddit" not in places:
+        raise UserError(f"{path}: has no column subreddit.", "--subreddit NAME, one of those in the configuration, says where it is from")
+    if subreddit and "subreddit" in places:
+        raise UserError(f"{path}: has a column subreddit; --subreddit is for files without.", "the same command without --subreddit")
+    title, quotable = places["title"], NAMELESS.issuperset(table.names)
+    for row in read_rows(table, lambda fields: len(fields[title]) <= MAX_TITLE_CHARS):
+        if row.reason:
+            on_bad(row.line, row.reason, mask(row.value.rstrip("\r\n")) if quotable else "")
         else:
-            batch.append((line, text))
-            if len(batch) == BATCH_ROWS:
-                yield from _parse(batch, header, on_bad)
-                batch = []
-    if header is None:
-        raise UserError(f"{path}: the file is empty; expected a CSV dump with the columns {','.join(COLUMNS)}.")
-    if batch:
-        yield from _parse(batch, header, on_bad)
+            post = {field: row.value[places[field]] if field in places else None for field in FIELDS}
+            yield row.line, {**post, "subreddit": subreddit or IS_ONION.get(post["subreddit"], post["subreddit"])}
 
 
-def check_header(path, text):
-    """Return the column names of a header row. Raises UserError unless all of COLUMNS are there."""
-    found = [name.strip().strip('"') for name in text.split(",")]
-    missing = [name for name in COLUMNS if name not in found]
-    if missing:
-        raise UserError(f"{path}:1: the columns are {', '.join(found)[:200]}; expected {', '.join(COLUMNS)} "
-                        f"(missing: {', '.join(missing)}).",
-                        "a dump as Reddit gave it, not one that was cleaned or reduced")
+def column_places(table):
+    """Return {field: position} of the FIELDS a Table has. Raises UserError when one of them is there twice."""
+    names = {field: REDUCED.get(field, field) if "title" not in table.names else field for field in FIELDS}
+    found = {field: table.names.index(name) for field, name in names.items() if name in table.names}
+    if twice := [names[field] for field in found if table.names.count(names[field]) > 1]:
+        raise UserError(f"{table.path}:{table.header_line}: two columns are called {twice[0]}.", "rename one of them")
+    if "created_utc" not in found:
+        found.pop("id", None)  # no export of Reddit: a row number, which another file has as well
     return found
 
 
-def split_rows(path):
-    """Yield (line number, None, row) or (line number, reason, excerpt) for each row of a CSV file.
+def to_post(row, subreddits):
+    """Return (post, None), or (None, reason) for a row that is no post we can use. subreddits: {lower-case name: name as configured}.
 
-    A row ends where its quotes are balanced, so a title may hold line breaks. pandas alone would give no line numbers,
-    and one quote too many would swallow the rest of the file: here it costs its own line.
+    A post has the FIELDS as text; url and created_utc (seconds since 1970) are None where the row does not say.
     """
-    waiting = []
-    for number, line in read_lines(path, MAX_ROW_BYTES):
-        reason = None
-        if line is None:
-            reason, text = "row_too_long", f"more than {MAX_ROW_BYTES:,} bytes"
-        else:
-            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError:
-                reason, text = "invalid_utf8", line.decode("utf-8", "backslashreplace")
-            else:
-                reason = "nul_byte" if "\0" in text else None
-        if reason:
-            yield from _flush(waiting)
-            waiting = []
-            yield number, reason, text
-        elif waiting or text.strip():
-            waiting.append((number, text))
-            if sum(row.count('"') for _, row in waiting) % 2 == 0:
-                yield waiting[0][0], None, "\n".join(row for _, row in waiting)
-                waiting = []
-            elif len(waiting) == MAX_ROW_LINES:
-                yield from _flush(waiting)
-                waiting = []
-    yield from _flush(waiting)
+    title, url, created = row["title"], row["url"] or "", row["created_utc"]
+    subreddit = subreddits.get(row["subreddit"].lower())
+    seconds = parse_time(created) if created else None
+    if not title.strip():
+        return None, "empty_title"
+    if len(title) > MAX_TITLE_CHARS:
+        return None, "title_too_long"
+    if "/" in title and USER_NAME.search(title):
+        return None, "user_name"
+    if subreddit is None:
+        return None, "unknown_subreddit"
+    if created and seconds is None:
+        return None, "bad_created_utc"
+    name = title_id(subreddit, title) if row["id"] is None else row["id"].removeprefix("t3_")
+    if not (name.isascii() and name.isalnum()):
+        return None, "bad_id"
+    url = url if url.startswith(("http://", "https://")) and not USER_PAGE.search(url) else None
+    return {"id": name, "title": title, "subreddit": subreddit, "url": url, "created_utc": seconds}, None
 
 
-def _flush(waiting):
-    """Yield what lines with an open quote are worth one by one: the unbalanced ones rejected, the others as rows."""
-    for number, row in waiting:
-        if row.count('"') % 2:
-            yield number, "unbalanced_quotes", row
-        elif row.strip():
-            yield number, None, row
-
-
-def _parse(batch, header, on_bad):
-    """Yield (line number, {column: text}) of a batch of rows; pandas splits and unquotes the fields."""
-    import pandas
-    width = len(header)
-    text = "\n".join(row for _, row in batch)
-    with warnings.catch_warnings():
-        # One column more than there should be: a row with too many fields fills it (the rest is cut, hence the warning),
-        # a row with too few has NaN instead of text.
-        warnings.simplefilter("ignore", pandas.errors.ParserWarning)
-        frame = pandas.read_csv(io.StringIO(text), names=[*header, "_extra"], header=None, index_col=False, dtype=str,
-                                keep_default_na=False, skip_blank_lines=False, engine="python")
-    if len(frame) != len(batch):
-        raise RuntimeError(f"pandas read {len(frame)} rows of {len(batch)} (lines {batch[0][0]} to {batch[-1][0]})")
-    for (line, row), fields in zip(batch, frame.itertuples(index=False)):
-        present = sum(isinstance(value, str) for value in fields)
-        if present != width:
-            on_bad(line, "wrong_field_count", row)
-        else:
-            yield line, {name: value for name, value in zip(header, fields) if name in COLUMNS}
+def mask(text):
+    """Return text for a reject: without user names, and without half characters, which JSON cannot hold."""
+    return USER_NAME.sub("u/…", text).encode("utf-8", "backslashreplace").decode()
 
 
 def is_time(text):
-    """True for seconds since 1970 as the dumps write them (up to the year 2286)."""
+    """True for seconds since 1970 as 02 writes them (up to the year 2286)."""
     return text.isascii() and text.isdecimal() and len(text) <= 10
+
+
+def year_of(seconds):
+    """Return the year in UTC of seconds since 1970 as text, None for None."""
+    return None if seconds is None else datetime.fromtimestamp(int(seconds), timezone.utc).year
+
+
+def parse_time(text):
+    """Return seconds since 1970 as text, None unless `text` is that (decimals are cut) or an ISO date in UTC."""
+    if match := SECONDS.fullmatch(text.strip()):
+        return match[1]
+    if match := UTC_DATE.fullmatch(text.strip()):
+        try:
+            seconds = str(int(datetime.fromisoformat(f"{match[1]}T{match[2] or '00:00:00'}+00:00").timestamp()))
+        except ValueError:
+            return None
+        return seconds if is_time(seconds) else None
+    return None
+
+
+def title_id(subreddit, title):
+    """Return the id of a post whose file gives none: 16 hex digits that name its words.
+
+    The same headline has the same id in every export, whatever its row; a second copy of it shares the id.
+    """
+    words = " ".join(unicodedata.normalize("NFC", html.unescape(title)).split())
+    return hashlib.sha256(f"{subreddit}\0{words}".encode()).hexdigest()[:16]
 
 
 def clean_title(title):
     """Return a headline as people read it: entities as characters, one line, no invisible characters."""
-    from weatherman.corpus.clean import clean_line, clean_text
-    return clean_text(clean_line(html.unescape(title)))
-
-
-def row_spans(path):
-    """Yield (line number, start, end) in bytes for each line of a collected file, its end excluded."""
-    offset = 0
-    with open(path, "rb") as handle:
-        for number, line in enumerate(handle, 1):
-            yield number, offset, offset + len(line.rstrip(b"\r\n"))
-            offset += len(line)
+    from weatherman.corpus.hygiene import clean_text
+    return clean_text(" ".join(html.unescape(title).split()))
