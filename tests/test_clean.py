@@ -1,128 +1,120 @@
-"""Stripping and cleaning: every header generation by hand, and over the real files where they are there."""
-import re
-
+"""Kinds of blocks, sections and the text of a slice; boilerplate and characters have their own tests."""
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus_texts import HEADER, LICENSE, PARAGRAPH, book, prose
-from paths import REPO_DIR
-from weatherman.corpus.clean import BOM, blocks, body_span, clean_slice, kind_of, sections, unwrap
+from corpus_texts import PARAGRAPH, prose
+from weatherman.corpus.clean import blocks, clean_slice, kind_of, sections, unwrap
 
-MIRROR = REPO_DIR.parent / "shared" / "corpora" / "gutenberg" / "mirror"
-SMALL_PRINT = """***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***
-Why is this "Small Print!" statement here?  You know: lawyers.
-*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*
-"""
-BODY = "A RIVER YEAR\n\n" + PARAGRAPH
-GENERATIONS = {
-    "2008": f"{HEADER}*** START OF THIS PROJECT GUTENBERG EBOOK X ***\n{BODY}\n\n*** END OF THIS PROJECT GUTENBERG EBOOK X ***\n{LICENSE}",
-    "2023": f"{HEADER}*** START OF THE PROJECT GUTENBERG EBOOK X ***\n{BODY}\n\n*** END OF THE PROJECT GUTENBERG EBOOK X ***\n{LICENSE}",
-    "number": f"*** START OF THE PROJECT GUTENBERG EBOOK 1 ***\n{BODY}\n\n*** END OF THE PROJECT GUTENBERG EBOOK 1 ***\n",
-    "wrapped": f"{HEADER}*** START OF THIS PROJECT GUTENBERG EBOOK A RIVER\nYEAR ***\n{BODY}\n\n"
-               "*** END OF THIS PROJECT GUTENBERG EBOOK A\nRIVER YEAR ***\n",
-    "doubled": f"{HEADER}*** START OF THIS PROJECT GUTENBERG EBOOK X ***\n\nTitle: X\n\n"
-               f"*** START OF THIS PROJECT GUTENBERG EBOOK Y\nZ ***\n{BODY}\n\n"
-               "*** END OF THIS PROJECT GUTENBERG EBOOK X ***\n",
-    "misspelt": f"***START OF THE PROJECT GUTENBURG EBOOK X***\n{BODY}\n\n***END OF THE PROJECT GUTENBURG EBOOK X***\n{LICENSE}",
-    "1993": f"*These Etexts Prepared By Hundreds of Volunteers*\n\n{SMALL_PRINT}\n{BODY}\n\nEnd of The Project Gutenberg Etext of X\n",
-    "1993 without an end": f"{SMALL_PRINT}\n{BODY}\n",
-    "small print behind": f"*** START OF THE PROJECT GUTENBERG EBOOK, X ***\n{BODY}\n\n"
-                          f"*** END OF THE PROJECT GUTENBERG EBOOK, X ***\n\n{SMALL_PRINT}",
-    "only the licence behind": f"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n{BODY}\n\n{LICENSE}",
-    "old footer": f"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n{BODY}\n\nEnd of Project Gutenberg's X, by Y\n",
-    "stripped already": BODY,
-    "sample": f"Weatherman-LoRA sample text: X\n\n*** START OF THIS SAMPLE EBOOK X ***\n{BODY}\n\n*** END OF THIS SAMPLE EBOOK X ***\n",
-}
-EXPECTED = unwrap(PARAGRAPH)
+LONG = "    They said that the river had been there before the fence, and that it would be there when the last of us was gone,\n    so."
 
 
-@pytest.mark.parametrize("name", GENERATIONS)
-@pytest.mark.parametrize("line_end, mark", [("\n", b""), ("\r\n", BOM)])
-def test_every_header_generation(name, line_end, mark):
-    raw = mark + GENERATIONS[name].replace("\n", line_end).encode()
-    start, end = body_span(raw)
-    assert raw[start:end].decode().replace("\r", "").strip().startswith("A RIVER YEAR")
-    text = clean_slice(raw[start:end], "utf-8")
-    assert text == EXPECTED
-
-
-def test_a_book_that_speaks_of_the_end_of_a_project_is_not_cut():
-    raw = b"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\nIt was the end of the project.\n\nEnd of the project at last, he said.\n"
-    assert clean_slice(raw[slice(*body_span(raw))], "utf-8").endswith("End of the project at last, he said.")
+def prose_of(text):
+    """Return [[text of each block] of each section]."""
+    raw = text.encode()
+    return [[block.text for block in section] for section in sections(blocks(raw, 0, len(raw), "utf-8"))]
 
 
 @pytest.mark.parametrize("text, kind", [
-    ("CHAPTER I.", "chapter"), ("Chapter 12\nThe River and Its History", "chapter"), ("XIV.", "chapter"), ("THE BOY'S AMBITION", "chapter"),
-    ("CONTENTS", "list_heading"), ("LIST OF ILLUSTRATIONS.", "list_heading"),
-    ("The Story of the Fence", "heading"), ("by Ann Pell", "heading"),
-    ("[Illustration: a fence]", "skip"), ("* * * * *", "skip"),
-    ("Produced by Nobody at all", "skip"), ("See https://example.org now.", "skip"),
+    ("CHAPTER I.", "chapter"), ("Chapter 12\nThe River and Its History", "chapter"), ("XIV.", "chapter"),
+    ("_CHAPTER THE FIRST_", "chapter"),
+    ("THE BOY'S AMBITION", "capitals"), ("CONTENTS", "list_heading"), ("LIST OF ILLUSTRATIONS.", "list_heading"),
+    ("FOOTNOTES:", "notes_heading"), ("NOTES TO CHAPTER II.", "notes_heading"), ("The Story of the Fence", "heading"),
+    ("by Ann Pell", "heading"), ("12", "number"), ("[Illustration: a fence]", "skip"), ("* * * * *", "skip"), ("/*", "skip"),
+    ("Illustration: the fence", "skip"), ("[Sidenote: The fence]", "skip"), ("[So says the third edition.--Ed.]", "skip"),
+    ("[Editor's note: it was the second.]", "skip"), ("[Pg 12]", "skip"), ("{12}", "number"), ("12   LIFE ON THE RIVER", "skip"),
+    ("LIFE ON THE RIVER. 13", "skip"), ("xii", "skip"), ("Produced by Nobody at all", "skip"), ("See https://example.org now.", "skip"),
     ("The fence   12\nThe river   34", "skip"), ("+---+---+\n| a | b |", "skip"), ("Copyright (C) 2002 Ann Pell.", "skip"),
-    ("[3] A small village.", "footnote"), ("    [Footnote 2: so it was]", "footnote"),
-    ("    The wind doth blow,\n    And we shall have snow.", "verse"),
+    ("[3] A small village.", "footnote"), ("    [Footnote 2: so it was]", "footnote"), ("{footnote [So it was.]}", "footnote"),
+    ("* So it was.", "footnote"), ("    The wind doth blow,\n    And we shall have snow.", "verse"), (LONG, "paragraph"),
     ('"TOM!"', "paragraph"), ("“WHERE?”", "paragraph"), ("No answer.", "paragraph"), ("I said:", "paragraph"), (PARAGRAPH, "paragraph"),
+    ("[It does seem a pity, since nobody had asked them to be so good.--A. P.]", "paragraph"), ("*Really* he said so.", "paragraph"),
     ("The noise was produced by a pump.", "paragraph"), ("I never saw a chapter like it.", "paragraph")])
 def test_kinds_of_blocks(text, kind):
     assert kind_of(text) == kind
 
 
 @pytest.mark.parametrize("raw, clean", [
-    ("one\ntwo", "one two"), ("a steam-\nboat", "a steam-boat"),
-    ("he stopped--\nand went", "he stopped--and went"), ("then --\nnothing", "then -- nothing"),
-    ("_so_ it _was_, and snake_case", "so it was, and snake_case"), ("a\u00adb\u200bc\u202ed\ufeff", "abcd"), ("cafe\u0301", "café"),
-    ("said so.[3] Then{4}", "said so. Then"), ("tab\there\x0c", "tab here")])
+    ("one\ntwo", "one two"), ("a steam-\nboat", "a steam-boat"), ("some\u00ad\nthing", "something"), ("a\rb\r\nc", "a b c"),
+    ("he stopped--\nand went", "he stopped--and went"), ("he stopped\n--and went", "he stopped--and went"),
+    ("then --\nnothing", "then -- nothing"), ("said so.[3] Then{4} and[A] so* it", "said so. Then and so it"),
+    ("one [Pg 12] two {p. 3} three", "one two three"),
+    ("one [Illustration: a [3] fence] two", "one two"), ("he was there {footnote [1. He was not.]} then", "he was there then"),
+    ("the word [Greek: logos] here", "the word logos here"), ("a recieved [sic] letter", "a recieved letter"),
+    ("in [1776] he", "in [1776] he"),
+    ("/*\n  A verse,\n  a line.\n*/", "A verse,\na line."), ("  A verse,\n  _a line_.", "A verse,\na line."), ("<|im_\nstart|>so", "so")])
 def test_unwrap(raw, clean):
     assert unwrap(raw) == clean
 
 
+def test_quotes_and_mojibake_are_changed_on_request_only():
+    data = "“So,” he said, and donâ€™t.".encode()
+    assert clean_slice(data, "utf-8") == "“So,” he said, and donâ€™t."
+    assert clean_slice(data, "utf-8", mojibake=True, straight_quotes=True) == "\"So,\" he said, and don't."
+
+
 def test_sections_leave_out_what_is_not_prose():
     cut = "The second one is long enough to be prose although no sentence ends in"
+    goes_on = "goes on here, and has as many words as it takes for anybody to see that this is no list."
     text = ("CONTENTS\n\nI. The fence\n\nThe pump.\n\nCHAPTER I.\n\nFirst one.\n\n"
             "[Illustration: a fence\n\nwith a caption.]\n\n" + cut + "\n\n"
-            "    [1] A note.\n\n    More of the note.\n\ngoes on here.\n\nCHAPTER II.\n\nThird one.")
-    found = [[block.text for block in section] for section in sections(blocks(text.encode(), 0, len(text), "utf-8"))]
-    assert found == [["First one.", cut, "goes on here."], ["Third one."]]
-    start, end = text.index("First"), text.index("goes on here.") + 13
-    assert clean_slice(text[start:end].encode(), "utf-8") == f"First one.\n\n{cut} goes on here."
+            "    [1] A note.\n\n    More of the note.\n\n" + goes_on + "\n\nCHAPTER II.\n\nThird one.")
+    assert prose_of(text) == [["First one.", cut, goes_on], ["Third one."]]
+    start, end = text.index("First"), text.index(goes_on) + len(goes_on)
+    assert clean_slice(text[start:end].encode(), "utf-8") == f"First one.\n\n{cut} {goes_on}"
 
 
-PIECES = [PARAGRAPH, "CHAPTER I.", "[Illustration]", "    [1] Note.", "*** START OF THIS PROJECT GUTENBERG EBOOK X ***",
-          "*** END OF THIS PROJECT GUTENBERG EBOOK X ***", "", "é“”", "\r", "***", "[Illustration: open", "x"]
+def test_a_list_of_contents_ends_where_the_book_begins():
+    """Its entries may be called chapters; the first chapter may begin with a dialogue, or have no heading that we know."""
+    entries = "CHAPTER I. The Fence.--The Pump.\n\n“A Fence!”\n\nCHAPTER II. The Mule\n\n“HE CAME!”\n\n\n\n"
+    book = f"CHAPTER I.\n\n“TOM!”\n\nNo answer.\n\n{PARAGRAPH}"
+    assert prose_of(f"CONTENTS\n\n{entries}{book}") == [["“TOM!”", "No answer.", PARAGRAPH]]
+    assert prose_of(f"CONTENTS\n\nThe Fence\n\nThe Mule\n\n\nThe Fence\n\n\n{PARAGRAPH}") == [[PARAGRAPH]]
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=12))
-def test_no_arrangement_breaks_the_stripper(parts):
-    raw = "\n\n".join(parts).encode()
-    start, end = body_span(raw)
-    assert 0 <= start <= end <= len(raw)
-    text = clean_slice(raw[start:end], "utf-8")
-    assert "START OF" not in text and "\r" not in text
+def test_notes_at_the_end_of_a_chapter_end_with_the_next():
+    assert prose_of(f"{PARAGRAPH}\n\nFOOTNOTES:\n\n[1] So.\n\nIt was so.\n\n\nThe Mule\n\n{PARAGRAPH}") == [[PARAGRAPH], [PARAGRAPH]]
 
 
-@given(st.binary(max_size=300))
-def test_any_bytes_give_a_range(raw):
-    start, end = body_span(raw)
-    assert 0 <= start <= end <= len(raw)
-    assert all(raw[b.start:b.end].decode("latin-1") == b.text for b in blocks(raw, start, end, "latin-1"))
+def test_a_bracket_that_never_closes_takes_its_own_block_only():
+    assert prose_of(f"{PARAGRAPH}\n\n[Illustration: a fence\n\n{PARAGRAPH}\n\n{PARAGRAPH}") == [[PARAGRAPH] * 3]
 
 
-LEFTOVERS = re.compile(r"gutenberg|\be-?texts?\b|small print!|wiretap|david widger|jose menendez|martin adamson|proofreading|pgdp"
-                       r"|https?:|www\.|transcriber|limited warranty|trademark|(?-i:roduced by [A-Z])|\btax deductible", re.I)
+def test_an_editors_bracket_may_open_inside_a_paragraph_and_close_later():
+    text = "It was said--{footnote [The original\nreads:\n\nMany words.\n\n'Ann Pell.']}\n\nbecame the text of many sermons."
+    assert clean_slice(text.encode(), "utf-8") == "It was said--\n\nbecame the text of many sermons."
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="needs ../shared/corpora/gutenberg/mirror")
-def test_nothing_of_producers_and_lawyers_survives_in_the_real_files():
-    files = [path for path in sorted(MIRROR.rglob("*.txt")) if path.name not in ("pandp09.txt", "inspection.txt", "28803.txt")]
-    assert len(files) >= 35
-    for path in files:
-        raw = path.read_bytes()
-        start, end = body_span(raw)
-        text = clean_slice(raw[start:end], "latin-1")
-        assert not LEFTOVERS.search(text), f"{path.name}: {LEFTOVERS.search(text)}"
-        assert (end - start) / len(raw) > 0.45 and len(text.split()) > 0.85 * len(raw[start:end].split()), path.name
+def test_a_chapter_heading_is_no_part_of_the_paragraph_under_it():
+    paragraph = f"{PARAGRAPH}\nAnd so on, as it was."
+    assert prose_of(f"One.\n\nCHAPTER II.\n{paragraph}") == [["One."], [paragraph]]
 
 
-def test_the_sweep_above_fires_on_a_planted_line():
-    assert LEFTOVERS.search(book()) and LEFTOVERS.search("This eBook was produced by David Widger")
-    assert not LEFTOVERS.search(prose(300))
+def test_numbers_alone_are_pages_or_chapters_by_the_space_around_them():
+    cut = "One of them went down to the river with a lantern, and the other one"
+    assert prose_of(f"{cut}\n\n12\n\nwent on.\n\n\n13\n\nTwo.") == [[cut, "went on."], ["Two."]]
+    assert clean_slice(f"{cut}\n\n12\n\nwent on.".encode(), "utf-8") == f"{cut} went on."
+
+
+def test_lines_like_headings_that_stand_no_more_apart_than_paragraphs_are_text():
+    assert prose_of("One.\n\nPELL HOUSE\n\nTwo.\n\nAnn Pell\n\n\n\nTHE MULE\n\nThree.") == [["One.", "PELL HOUSE", "Two."], ["Three."]]
+
+
+def test_a_transcribers_note_inside_the_book_ends_with_three_blank_lines():
+    assert prose_of("One.\n\nTranscriber's Note:\n\nA comma was moved.\n\nSo was another.\n\n\n\nTwo.") == [["One.", "Two."]]
+
+
+PIECES = [PARAGRAPH, "CHAPTER I.", "[Illustration: open", "x]", "12", "é“”", "\x1a", "  a\n  b", "[1] n", "", "CONTENTS"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12), st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]))
+def test_blocks_give_the_bytes_they_name_and_sections_keep_their_order(parts, line_end):
+    raw = "\n\n".join(parts).replace("\n", line_end).encode()
+    found = list(blocks(raw, 0, len(raw), "utf-8"))
+    assert all(raw[b.start:b.end].decode() == b.text and b.text.strip() for b in found)
+    kept = [block.start for section in sections(found) for block in section]
+    assert kept == sorted(set(kept)) and set(kept) <= {block.start for block in found}
+
+
+def test_a_long_line_of_blanks_costs_no_time():
+    assert clean_slice(b" " * 200_000 + b"\n\nSo." + b" " * 200_000 + prose(50).encode(), "utf-8").startswith("So.")

@@ -1,160 +1,243 @@
 """From the bytes of a book to clean paragraphs. Every step works on byte ranges, so that text can be traced back exactly:
 `clean_slice(raw[start:end])` is the one function that makes a passage's text, here and when someone checks it."""
 import re
-import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
-BOM = b"\xef\xbb\xbf"
-HEADER_LINES = 600          # a header is shorter than this: 1993's small print ends near line 260
-LAST_THIRD = 2 / 3          # a transcriber's note behind this share of the body closes it
+# For those who import them from here:
+from weatherman.corpus.boilerplate import BOILERPLATE as BOILERPLATE
+from weatherman.corpus.boilerplate import BOM as BOM
+from weatherman.corpus.boilerplate import NOTE_HEADING, NOTES_GAP, is_boilerplate, runs, split_lines
+from weatherman.corpus.boilerplate import body_span as body_span
+from weatherman.corpus.hygiene import CONTROL_TOKEN as CONTROL_TOKEN
+from weatherman.corpus.hygiene import clean_text, repair_mojibake
 
-# The markers of every generation since 1992. A line that opens one may wrap over the next ones.
-START = re.compile(rb"^\W*START OF (?:THE|THIS) (?:PROJECT GUTEN\w*|SAMPLE)\b", re.I)
-END = re.compile(rb"^\W*(?:\*\s*END OF|END OF) (?:THE |THIS )?(?:WIRETAP/)?(?:PROJECT GUTEN\w*|SAMPLE E-?(?:BOOK|TEXT)\b)"
-                 rb"|^\W*START: FULL LICEN[SC]E|^THE FULL PROJECT GUTENBERG LICEN[SC]E"
-                 rb"|^Project Gutenberg e(?:Book|text)s are (?:often|usually) created from"
-                 rb"|^\W*This file should be named \S+\.(?:txt|zip)", re.I)
-SMALL_PRINT_END = re.compile(rb"^\*(?:END\W+THE )?SMALL PRINT!.*\*END\*", re.I)
-TRANSCRIBER = re.compile(rb"^\W*TRANSCRIBER\W{0,3}S?\W{0,2} (?:END)?NOTES?\W*$", re.I)
-
-# A block with one of these is the work of producers and lawyers, never of the author.
-BOILERPLATE = re.compile(
-    r"gutenberg|\be-?texts?\b|distributed proofread|\bpgdp\b|electronic (?:edition|version)|internet wiretap|small print!"
-    r"|https?://|www\.|\w@\w+\.|^\W*copyright\b"
-    r"|^\W*(?:this (?:updated )?(?:e-?book|edition|file) (?:was |is )?|html version |text |file )?(?:produced|prepared|transcribed|scanned"
-    r"|digitized|proofed|proofread) (?:by|from)\b"
-    r"|^\W*(?:credits|transcriber\W{0,3}s? (?:end)?notes?|character set encoding|release date|last updated|posting date|title|author"
-    r"|language):", re.I)
-CHAPTER = re.compile(r"^(?:CHAPTER|PART|BOOK|VOLUME|STAVE|ACT|SCENE|CANTO|APPENDIX|SECTION)\b\.?\s*(?:THE\s+)?"
-                     r"(?:[IVXLC]+|\d+|[A-Z]|FIRST|SECOND|THIRD|FOURTH|FIFTH|ONE|TWO|THREE|FOUR|FIVE|LAST)\b(?:[.:—-]|\s*$|\s*\n)", re.I)
-LIST_HEADING = re.compile(r"^\W*(?:TABLE OF )?(?:CONTENTS|(?:LIST OF )?ILLUSTRATIONS|INDEX|BIBLIOGRAPHY|NAVIGATION|(?:FOOT|END)NOTES)\W*$",
-                          re.I)
-NUMERAL = re.compile(r"^\W*(?:[IVXLC]+|\d+)\W*$")
-FOOTNOTE = re.compile(r"^\s*(?:\[(?:\d{1,3}|[A-Z*†])\]\s|\[\s*footnote|\{\s*footnote|\*\s\w)", re.I)
-NOTE_MARK = re.compile(r"\[(?:\d{1,3}|\*|†)\]|\{\d{1,3}\}")
-CLOSING = "\"'”’»)]}_*"  # what may stand behind the punctuation that ends a sentence
-INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffb]")
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-UNDERSCORE = re.compile(r"(?<![^\W_])_+|_+(?![^\W_])")  # not the one inside snake_case
-VERSE_LINE_CHARS = 62  # indented lines that stay below this are verse; longer ones are a block quotation
+CHAPTER = re.compile(r"^[\W_]*(?:CHAPTER|PART|BOOK|VOLUME|STAVE|ACT|SCENE|CANTO|APPENDIX|SECTION|LETTER)\b\.?\s*(?:THE\s+)?"
+                     r"(?:[IVXLC]+|\d+|[A-Z]|FIRST|SECOND|THIRD|FOURTH|FIFTH|ONE|TWO|THREE|FOUR|FIVE|LAST)(?![^\W_])"
+                     r"(?:[.:—_-]|\s*$|\s*\n)", re.I)
+LIST_HEADING = re.compile(r"^\W*(?:TABLE OF )?(?:CONTENTS|(?:LIST OF )?(?:ILLUSTRATIONS|PLATES|MAPS)|(?:GENERAL )?INDEX|BIBLIOGRAPHY"
+                          r"|NAVIGATION)\W*$", re.I)
+NOTES_HEADING = re.compile(r"^\W*(?:NOTES?(?: TO (?:CHAPTER|PART|BOOK|VOLUME|THE)\b.{0,40})?|(?:FOOT|END)\W?NOTES?\b.{0,40})\W*$", re.I)
+NUMERAL = re.compile(r"^\W*(?:[IVXLC]+|\d{1,3})\W*$")
+PAGE_NUMBER = re.compile(r"^\W*(?:(?:[Pp]g|[Pp]age|p)\.? ?)?(?:\d{1,4}|[ivxlc]+)\W*$|^\W*\d{1,4}\s+[A-Z][A-Z .,'’&-]+$"
+                         r"|^[A-Z][A-Z .,'’&-]+\s+\d{1,4}\W*$")
+# What producers and editors put between brackets. A block that opens one may close it many blocks later.
+EDITOR = (r"(?:illustrations?|illus|picture|image|frontispiece|map|plate|decoration|ornament|music|sidenote|side-note|foot-?note|end-?note"
+          r"|transcriber\W{0,3}s?|tr(?:ans)?\.? note|editor\W{0,3}s?|ed\. note|printer\W{0,3}s|proofreader\W{0,3}s|blank page|page image)")
+EDITED = re.compile(rf"^\s*[\[{{]\s*\W*{EDITOR}\b|^\s*[\[{{](?:\d{{1,3}}|[A-Z*†‡§])(?:[\]}}]|\.? )", re.I)
+FOOTNOTE = re.compile(r"^\s*(?:\[(?:\d{1,3}|[A-Za-z]|[*†‡§])\]|\{\d{1,3}\}\s|[\[{]\s*foot-?note|footnote \d*:"
+                      r"|[*†‡]{1,2}\s?\w(?!\w*\*))", re.I)
+CAPTION = re.compile(r"^\s*(?:illustration|frontispiece|fig(?:ure)?\. ?\d+|plate [ivxlc\d]+)\b[.:]", re.I)
+SIGNED_BY_EDITOR = re.compile(r"^\s*\[[^\[\]]*(?:—|--|\s)\(?(?:Ed|Eds|Editor|Tr|Trans|Translator|Transcriber)s?\.?\)?\.?\s*\]\s*$")
+NOTE_MARK = re.compile(r"\[(?:\d{1,3}|[*†‡§])\]|(?<=[^\s\[])\[[A-Za-z]\]|\{\d{1,4}\}|\s?\[(?:pg|page|p)\.? ?(?:\d+|[ivxlc]+)\]"
+                       r"|\s?\{(?:pg|page|p)\.? ?\d+\}|(?<=[\w.,;:!?\"'”’])[*†‡](?=\s|$)|\s\[sic\.?\]", re.I)
+INLINE_EDITOR = re.compile(rf"\s?\[\s*{EDITOR}\b(?:[^\[\]]|\[[^\[\]]*\])*\]|\s?\{{\s*{EDITOR}\b[^{{}}]*\}}", re.I)
+EDITED_INSIDE = re.compile(rf"(?<=\S)\s*[\[{{]\s*{EDITOR}\b", re.I)
+TRANSLITERATED = re.compile(r"\[(?:greek|hebrew|latin|arabic): ?([^\[\]]+)\]", re.I)
+BRACKETS = re.compile(r"[\[{*†‡]")
+POETRY_MARK = re.compile(r"^\s*(?:/[*#$PXRCFL](?:\[[\d.,]+\])?|[*#$PXRCFL]/)\s*$")
+LINE_END = re.compile(r"\r*\n|\r")
+DASHED = re.compile(r"(?:--|—)\w")
+CLOSING = "\"'”’»)]}_*=+~"  # what may stand behind the punctuation that ends a sentence
+VERSE_LINE_CHARS = 62       # indented lines that stay below this are verse; longer ones are a block quotation
+PROSE_WORDS, PROSE_LOWER_SHARE = 30, 0.6  # from here a block in a list of contents is the book itself: it ends a sentence, in small letters
+HEADINGS = ("chapter", "capitals", "heading", "list_heading", "notes_heading")
+OPENING_BLOCKS = 40         # a chapter that begins with a dialogue has a longer paragraph within as many blocks
+BRACKET_BLOCKS = 30         # an editor's bracket that is not closed within as many blocks was never meant to be
+HEADING_WORDS, CAPITALS_WORDS = 12, 25
 
 
 @dataclass
 class Block:
-    """A run of non-blank lines: its byte range in the file and its decoded text, line ends as they are."""
+    """A run of non-blank lines: its byte range in the file, its decoded text, line ends as they are, and how many blank lines stand
+    in front of it."""
 
     start: int
     end: int
     text: str
-
-
-def body_span(raw):
-    """Return (start, end): the byte range of a book without the header and footer of Project Gutenberg.
-
-    Knows every generation since 1992: START/END markers (wrapped, doubled, misspelt), the small print in front or
-    behind, a missing END, and texts that are stripped already (the whole file).
-    """
-    lines = list(_lines(raw))
-    first = next((n for n, (_, line) in enumerate(lines[:HEADER_LINES]) if START.match(line) or SMALL_PRINT_END.match(line)), -1)
-    last = next((n for n, (_, line) in enumerate(lines) if n > first and END.match(line)), len(lines))
-    opening = [n for n, (_, line) in enumerate(lines[:min(last, HEADER_LINES)]) if START.match(line) or SMALL_PRINT_END.match(line)]
-    begin = _after_marker(lines, opening[-1]) if opening else 0
-    notes = begin + int((last - begin) * LAST_THIRD)
-    last = next((n for n in range(notes, last) if TRANSCRIBER.match(lines[n][1])), last)
-    start = lines[begin][0] if begin < len(lines) else len(raw)
-    if start == 0 and raw.startswith(BOM):
-        start = len(BOM)
-    return start, max(start, lines[last][0] if last < len(lines) else len(raw))
-
-
-def _lines(raw):
-    """Yield (byte offset, line without its end)."""
-    offset = 0
-    for line in raw.split(b"\n"):
-        yield offset, line.rstrip(b"\r")
-        offset += len(line) + 1
-
-
-def _after_marker(lines, number):
-    """Return the number of the line after the marker at `number`: a marker wraps until its closing asterisks."""
-    for end in range(number, min(number + 4, len(lines))):
-        if lines[end][1].rstrip().endswith(b"*"):
-            return end + 1
-    return number + 1
+    gap: int = 0
 
 
 def blocks(raw, start, end, encoding):
-    """Yield the Blocks in a byte range: lines between blank ones."""
-    for match in re.finditer(rb"[^\n]*[^\s][^\n]*(?:\n[^\n]*[^\s][^\n]*)*", raw[start:end]):
-        yield Block(start + match.start(), start + match.end(), match[0].decode(encoding))
+    """Yield the Blocks in a byte range: lines between blank ones. A chapter's heading is a Block of its own also where the first
+    paragraph follows without a blank line, and so is an editor's bracket that opens inside a paragraph and closes in a later one."""
+    lines = list(split_lines(raw[start:end]))
+    for first, behind, gap in runs(lines, 0, len(lines)):
+        begin, stop = start + lines[first][0], start + lines[behind - 1][0] + len(lines[behind - 1][1])
+        text = raw[begin:stop].decode(encoding)
+        if size := _heading_size(text) or _size_before_bracket(text):
+            middle = begin + len(text[:size].encode(encoding))
+            yield Block(begin, middle, text[:size], gap)
+            begin, text, gap = middle, text[size:], 0
+        yield Block(begin, stop, text, gap)
 
 
+def _heading_size(text):
+    """Return how many characters of a block are a chapter's heading with prose right behind it, 0 for every other block."""
+    if not CHAPTER.match(text[:80]) or (end := LINE_END.search(text)) is None:
+        return 0
+    return end.end() if is_prose(text[end.end():]) else 0
+
+
+def _size_before_bracket(text):
+    """Return how many characters of a block stand before an editor's bracket that it does not close, 0 for every other block."""
+    found = [match.start() for match in EDITED_INSIDE.finditer(text)] if BRACKETS.search(text) else []
+    return found[-1] if found and _depth(text[found[-1]:]) > 0 else 0
+
+
+def _depth(text):
+    """Return how many brackets a text leaves open."""
+    return sum(text.count(c) for c in "[{") - sum(text.count(c) for c in "]}")
+
+
+@lru_cache(maxsize=4096)
+def lines_of(text):
+    """Return the lines of a block that are neither blank nor marks around poetry."""
+    lines = LINE_END.split(text) if "\r" in text else text.split("\n")
+    return tuple(line for line in lines if line.strip() and not ("/" in line and POETRY_MARK.match(line)))
+
+
+@lru_cache(maxsize=4096)
 def kind_of(text):
-    """Return what a block is, judged by itself: paragraph, verse, chapter, list_heading, heading, footnote or skip."""
-    plain = text.strip()
-    lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
-    if not any(c.isalpha() for c in plain) or BOILERPLATE.search(plain) or plain.startswith(("[Illustration", "[Picture")):
+    """Return what a block is, judged by itself: paragraph, verse, chapter, capitals, heading, list_heading, notes_heading, footnote,
+    number (of a page or a chapter) or skip."""
+    lines = lines_of(text)
+    plain = "\n".join(lines).strip()
+    if not any(c.isalpha() for c in plain):
+        return "number" if len(lines) == 1 and NUMERAL.match(plain) else "skip"
+    if is_boilerplate(plain) or CAPTION.match(plain) or SIGNED_BY_EDITOR.match(plain):
+        return "skip"
+    if FOOTNOTE.match(text):
+        return "footnote"
+    if EDITED.match(plain) or (len(lines) == 1 and PAGE_NUMBER.match(plain) and not CHAPTER.match(plain)):
         return "skip"
     if LIST_HEADING.match(plain):
         return "list_heading"
-    if FOOTNOTE.match(text):
-        return "footnote"
-    if CHAPTER.match(plain):
+    if NOTES_HEADING.match(plain):
+        return "notes_heading"
+    return _heading_kind(plain, lines) or _table_kind(lines) or ("verse" if is_verse(text) else "paragraph")
+
+
+def _heading_kind(plain, lines):
+    """Return chapter, capitals, heading or None."""
+    quoted, words = plain[0] in "\"'“‘`(", len(plain.split())
+    if CHAPTER.match(plain) or NUMERAL.match(plain):
         return "chapter"
-    quoted = plain[0] in "\"'“‘`("
-    if (plain == plain.upper() and not quoted and len(plain.split()) <= 25) or NUMERAL.match(plain):
-        return "chapter"
-    if len(lines) == 1 and len(plain.split()) <= 12 and not quoted and not ends_sentence(plain) and plain[-1] not in ",;:-":
+    if plain == plain.upper() and not quoted and words <= CAPITALS_WORDS:
+        return "capitals"
+    if len(lines) == 1 and words <= HEADING_WORDS and not quoted and not ends_sentence(plain) and plain[-1] not in ",;:-":
         return "heading"
+    return None
+
+
+def _table_kind(lines):
+    """Return skip for a list with page numbers and for a drawn table, else None."""
     if len(lines) > 1 and sum(line.strip()[-1].isdigit() for line in lines) >= 0.6 * len(lines):
-        return "skip"  # a list with page numbers
-    if len(lines) > 1 and sum("|" in line or "--+" in line for line in lines) >= 0.5 * len(lines):
-        return "skip"  # a drawn table
-    return "verse" if is_verse(text) else "paragraph"
+        return "skip"
+    return "skip" if lines and sum("|" in line or "--+" in line or "==+" in line for line in lines) >= 0.5 * len(lines) else None
 
 
 def is_verse(text):
     """True for two or more lines that are all indented and short."""
-    lines = [line for line in text.split("\n") if line.strip()]
+    lines = lines_of(text)
     return len(lines) > 1 and all(line[:2].isspace() and len(line.rstrip()) <= VERSE_LINE_CHARS for line in lines)
+
+
+def is_prose(text):
+    """True for a block that can only be running text: some length, small letters, a sentence's end, no dashes between headings."""
+    words = text.split()
+    return (len(words) >= PROSE_WORDS and ends_sentence(text) and sum(word[0].islower() for word in words) >= PROSE_LOWER_SHARE * len(words)
+            and len(re.findall(r"[.?!”]--", text)) < 2)
 
 
 def sections(found):
     """Yield lists of the Blocks that hold prose, one list per chapter or part; no passage crosses from one to the next.
 
-    Dropped on the way: headings, lists of contents and illustrations, captions, footnotes, boilerplate.
+    Dropped on the way: headings, lists of contents and illustrations, captions, footnotes, boilerplate. A line like a heading that
+    stands no more apart than paragraphs do is text: an inscription, a date, a signature.
     """
-    section, in_list, in_caption, in_footnote = [], False, False, False
-    for block in found:
-        plain = block.text.strip()
-        kind = "skip" if in_caption else kind_of(block.text)
-        opens = plain.startswith("[") and plain.count("[") > plain.count("]")
-        if in_caption or opens:  # a bracket that closes in a later block: an illustration's caption, a long note
-            in_caption = not plain.endswith("]") if in_caption else True
-            continue
-        indented = all(line[:2].isspace() for line in block.text.split("\n") if line.strip())
-        in_footnote = kind == "footnote" or (in_footnote and indented)
-        if kind == "chapter":
-            in_list = False
-        elif kind == "list_heading":
-            in_list = True
-        if kind in ("chapter", "list_heading", "heading"):
+    section, blocks_found = [], list(found)
+    for number, kind in _without_editors(blocks_found):
+        if kind in HEADINGS and not (section and kind in ("capitals", "heading") and _is_close(blocks_found, number)):
             if section:
                 yield section
             section = []
-        elif kind in ("paragraph", "verse") and not in_list and not in_footnote:
-            section.append(block)
+        else:
+            section.append(blocks_found[number])
     if section:
         yield section
 
 
-def clean_slice(data, encoding):
+def _is_close(found, number):
+    """True when no more than one blank line stands in front of a block and behind it."""
+    return found[number].gap < 2 and (number + 1 == len(found) or found[number + 1].gap < 2)
+
+
+def _without_editors(found):
+    """Yield (number, kind) of the headings and of the prose that is the author's: outside editors' brackets, lists and notes."""
+    inside, closes = None, 0  # inside: list, notes, footnote or transcriber
+    for number, block in enumerate(found):
+        if number < closes:
+            continue
+        kind = kind_of(block.text)
+        closes = _bracket_end(found, number) if EDITED.match(block.text) else 0
+        if kind == "number":  # of a chapter when it stands apart, of a page when not
+            kind = "chapter" if block.gap > 1 else "skip"
+        inside = _inside(inside, found, number, kind)
+        if kind in HEADINGS or (kind in ("paragraph", "verse") and inside is None and closes <= number):
+            yield number, kind
+
+
+def _inside(before, found, number, kind):
+    """Return what kind of matter other than the author's text a block stands in, None for none."""
+    block = found[number]
+    if kind == "list_heading":
+        return "list"
+    if kind == "notes_heading":
+        return "notes"
+    if kind == "skip" and NOTE_HEADING.match(block.text) and not EDITED.match(block.text):
+        return "transcriber"
+    if before == "list":
+        return None if is_prose(block.text) or (kind in HEADINGS and _opens_prose(found, number)) else before
+    if kind in HEADINGS:
+        return None
+    if before == "transcriber":
+        return None if block.gap >= NOTES_GAP else before
+    if kind == "footnote":
+        return before or "footnote"
+    if before == "footnote" and not all(line[:2].isspace() for line in lines_of(block.text)):
+        return None
+    return before
+
+
+def _opens_prose(found, number):
+    """True when sentences come before the next heading: the heading is a chapter's own, not its entry in a list."""
+    words = 0
+    for block in found[number + 1:number + OPENING_BLOCKS]:
+        if kind_of(block.text) in HEADINGS or words >= PROSE_WORDS:
+            break
+        if block.text != block.text.upper() and ends_sentence(block.text):
+            words += len(block.text.split())
+    return words >= PROSE_WORDS
+
+
+def _bracket_end(found, number):
+    """Return the number behind the block that closes the bracket which opens block `number`; `number` when it closes there or never."""
+    depth = 0
+    for at in range(number, min(len(found), number + BRACKET_BLOCKS)):
+        depth += _depth(found[at].text)
+        if depth <= 0:
+            return at + 1 if at > number else number
+    return number
+
+
+def clean_slice(data, encoding, *, straight_quotes=False, mojibake=False):
     """Return the text of a byte range that begins and ends inside one section: paragraphs of one line each, a blank line
     between them. A paragraph that a picture or a footnote had cut in two is one again."""
     texts = []
     for section in sections(blocks(data, 0, len(data), encoding)):
         for block in section:
-            text = unwrap(block.text)
+            text = unwrap(block.text, straight_quotes, mojibake)
             if texts and text[:1].islower() and not ends_sentence(texts[-1]):
                 texts[-1] += " " + text
             elif text:
@@ -162,29 +245,27 @@ def clean_slice(data, encoding):
     return "\n\n".join(texts)
 
 
-def unwrap(text):
-    """Return one block of prose as clean text: one line, or one line per verse."""
-    lines = [clean_line(NOTE_MARK.sub("", line)) for line in text.split("\n")]
-    lines = [line for line in lines if line]
-    if is_verse(text):
-        return clean_text("\n".join(lines))
+@lru_cache(maxsize=4096)
+def unwrap(text, straight_quotes=False, mojibake=False):
+    """Return one block of prose as clean text: one line, or one line per verse. mojibake: the text is known to be damaged so."""
+    lines = lines_of(repair_mojibake(text) if mojibake else text)
+    whole = "\n".join(line.strip() for line in lines) if is_verse(text) else _joined(lines)
+    if BRACKETS.search(whole):
+        whole = NOTE_MARK.sub("", INLINE_EDITOR.sub("", TRANSLITERATED.sub(r"\1", whole)))
+    return clean_text(whole, straight_quotes)
+
+
+def _joined(lines):
+    """Return lines as one: with a space between them, but not behind a hyphen or a dash, nor in front of a dash between words."""
     whole = ""
     for line in lines:
-        hyphen = whole.endswith(("-", "—")) and not whole.endswith((" -", " --", " —"))
-        whole += line if not whole or hyphen else " " + line
-    return clean_text(whole)
-
-
-def clean_line(line):
-    """Return a line without invisible characters and with single spaces."""
-    return " ".join(CONTROL.sub(" ", INVISIBLE.sub("", line)).split())
-
-
-def clean_text(text):
-    """Return text in NFC with _italics_ unwrapped."""
-    return unicodedata.normalize("NFC", UNDERSCORE.sub("", text))
+        line = line.strip()
+        tight = whole.endswith(("-", "—", "\u00ad")) and not whole.endswith((" -", " --", " —"))
+        tight = tight or DASHED.match(line) is not None
+        whole += line if tight or not whole else " " + line
+    return whole
 
 
 def ends_sentence(text):
     """True when the text closes with punctuation that ends a sentence or breaks one off."""
-    return text.rstrip().rstrip(CLOSING).endswith((".", "!", "?", "…", "--", "—"))
+    return text.rstrip().rstrip(CLOSING).endswith((".", "!", "?", "…", "--", "—", " -"))

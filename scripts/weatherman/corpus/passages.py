@@ -1,13 +1,14 @@
-"""Cut a book into passages of whole paragraphs, each with the byte range it came from."""
+"""Cut a text into passages of whole paragraphs, each with the byte range it came from."""
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from weatherman.cli import UserError
 from weatherman.corpus.clean import Block, blocks, body_span, clean_slice, ends_sentence, sections, unwrap
 
 ABBREVIATIONS = {"mr", "mrs", "ms", "dr", "st", "messrs", "gen", "col", "capt", "lieut", "maj", "rev", "hon", "prof", "esq", "jr", "sr",
                  "gov", "sen", "vol", "no", "p", "pp", "viz", "etc", "i.e", "e.g", "vs", "co", "u.s", "b.c", "a.d", "a.m", "p.m", "per"}
+OPENS_SMALL = re.compile(r"[\s\"'“‘(_]*[a-z]")
 
 
 @dataclass
@@ -21,26 +22,34 @@ class Candidate:
 
 @cache
 def sentence_splitter():
-    """Return nltk's punkt splitter with our abbreviations; nothing is downloaded."""
+    """Return nltk's punkt splitter with our abbreviations; nothing is downloaded. The import takes 0.9 s (all of nltk, and scipy), so
+    it waits for the first paragraph that is too long."""
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
     parameters = PunktParameters()
     parameters.abbrev_types = set(ABBREVIATIONS)
     return PunktSentenceTokenizer(parameters)
 
 
-def candidates(raw, encoding, sizes, begins=None, ends=None):
-    """Yield the Candidates of a book in order. sizes: the configuration's `cleaning` (words).
+def book_span(raw, encoding, begins=None, ends=None):
+    """Return (start, end): the byte range of the author's own text in a book of Project Gutenberg.
 
-    begins, ends: the words where the author's own text begins, and where an editor's goes on. Raises UserError when
-    they are not in the book.
+    begins, ends: the words where that text begins, and where an editor's goes on behind it. Raises UserError when they are not in
+    the book.
     """
     start, end = body_span(raw)
     start = find_phrase(raw, start, end, begins, encoding) if begins else start
-    end = find_phrase(raw, start, end, ends, encoding) if ends else end
+    return start, find_phrase(raw, start, end, ends, encoding) if ends else end
+
+
+def candidates(raw, start, end, encoding, sizes, **hygiene):
+    """Yield the Candidates of a byte range in order; paragraphs are separated by blank lines.
+
+    sizes: the configuration's `cleaning` (words). hygiene: straight_quotes and mojibake of `clean_slice`.
+    """
     for section in sections(blocks(raw, start, end, encoding)):
         pieces = [piece for block in section for piece in split_long(block, encoding, sizes.max_words)]
-        for group in pack(pieces, sizes):
-            text = clean_slice(raw[group[0].start:group[-1].end], encoding)
+        for group in pack(units(pieces, sizes.max_words), sizes):
+            text = clean_slice(raw[group[0].start:group[-1].end], encoding, **hygiene)
             if text:
                 yield Candidate(group[0].start, group[-1].end, text)
 
@@ -54,9 +63,14 @@ def find_phrase(raw, start, end, phrase, encoding):
     return match.start()
 
 
-def count_words(block):
-    """Return how many words a block has once it is clean."""
-    return len(unwrap(block.text).split())
+def count_words(found):
+    """Return how many words Blocks have once they are clean."""
+    return sum(_words_in(block.text) for block in found)
+
+
+@lru_cache(maxsize=4096)
+def _words_in(text):
+    return len(unwrap(text).split())
 
 
 def split_long(block, encoding, max_words):
@@ -64,62 +78,77 @@ def split_long(block, encoding, max_words):
 
     A single sentence over the limit stays whole: the filters reject it, nothing is cut inside a sentence.
     """
-    if count_words(block) <= max_words:
+    total = count_words([block])
+    if total <= max_words:
         return [block]
-    spans, pieces = list(sentence_splitter().span_tokenize(block.text)), []
-    parts = -(-count_words(block) // max_words)
-    goal = count_words(block) / parts  # even pieces, so that no crumb is left at the end
-    first, words = 0, 0
-    for number, (begin, stop) in enumerate(spans):
-        size = len(block.text[begin:stop].split())
+    parts = -(-total // max_words)
+    goal = total / parts  # even pieces, so that no crumb is left at the end
+    pieces, begin, words = [], 0, 0
+    for first, stop in _sentences(block.text):
+        size = len(block.text[first:stop].split())
         if words and (words + size > max_words or words >= goal):
-            pieces.append(_part(block, encoding, spans[first][0], spans[number - 1][1]))
-            first, words = number, 0
+            pieces.append(_part(block, encoding, begin, first))
+            begin, words = first, 0
         words += size
-    return [*pieces, _part(block, encoding, spans[first][0], spans[-1][1])]
+    return [*pieces, _part(block, encoding, begin, len(block.text))]
+
+
+def _sentences(text):
+    """Return (first, behind) of each sentence. What goes on in small letters (“Who?” he said.) is the same sentence."""
+    found = []
+    for first, stop in sentence_splitter().span_tokenize(text):
+        if found and OPENS_SMALL.match(text, first):
+            first = found.pop()[0]
+        found.append((first, stop))
+    return found
 
 
 def _part(block, encoding, begin, stop):
     """Return the Block of the characters `begin` to `stop` of a block."""
+    text = block.text[begin:stop].rstrip()
     start = block.start + len(block.text[:begin].encode(encoding))
-    text = block.text[begin:stop]
-    return Block(start, start + len(text.encode(encoding)), text)
+    return Block(start, start + len(text.encode(encoding)), text, 0 if begin else block.gap)
 
 
-def pack(pieces, sizes):
-    """Return the pieces of one section in groups of about `target_words`, at most `max_words`.
+def units(pieces, max_words):
+    """Return the pieces of a section in lists that must stay together: where the first does not end a sentence, or the second goes
+    on in small letters. A dash (He cried--) ends a sentence only where the list would exceed `max_words` otherwise."""
+    found = []
+    for unit in _cut(pieces, lambda before: ends_sentence(before) and not before.endswith(("-", "—"))):
+        found += [unit] if count_words(unit) <= max_words else _cut(unit, ends_sentence)
+    return found
 
-    A group closes only behind a sentence's end, and never in front of the second half of a cut paragraph. A short rest
-    joins the group before it where that has room; otherwise it stays alone, for the filters to reject.
+
+def _cut(pieces, is_end):
+    """Return the pieces in lists; a new one begins behind an end, and where split_long has cut (no gap)."""
+    found = [pieces[:1]]
+    for piece in pieces[1:]:
+        if piece.gap == 0 or (is_end(unwrap(found[-1][-1].text)) and not unwrap(piece.text)[:1].islower()):
+            found.append([piece])
+        else:
+            found[-1].append(piece)
+    return found
+
+
+def pack(found, sizes):
+    """Return the units of one section in groups of nearly equal length, about `target_words` each and at most `max_words`.
+
+    What fits nowhere stays alone, too short or too long, for the filters to reject.
     """
-    groups, group, words = [], [], 0
-    for number, piece in enumerate(pieces):
-        size = count_words(piece)
-        if group and words + size > sizes.max_words:
-            close = _last_good_end([*group, piece])
-            groups.append(group[:close])
-            group = group[close:]
-            words = sum(map(count_words, group))
-        group.append(piece)
-        words += size
-        following = pieces[number + 1] if number + 1 < len(pieces) else None
-        if words >= sizes.target_words and (following is None or _may_cut(piece, following)):
-            groups.append(group)
-            group, words = [], 0
-    if group:
-        groups.append(group)
-    if len(groups) > 1 and words and words < sizes.min_words:
-        before = sum(map(count_words, groups[-2]))
-        if before + words <= sizes.max_words:
-            groups[-2:] = [groups[-2] + groups[-1]]
+    counts = [count_words(unit) for unit in found]
+    goal = sum(counts) / max(1, round(sum(counts) / sizes.target_words))
+    groups, words, so_far = [], [], 0  # words: of each group
+    for unit, count in zip(found, counts):
+        fits = groups and words[-1] + count <= sizes.max_words
+        if fits and (so_far + count / 2 < goal * len(groups) or words[-1] < sizes.min_words):
+            groups[-1] += unit
+            words[-1] += count
+        else:
+            groups.append(list(unit))
+            words.append(count)
+        so_far += count
+    for last in range(len(groups) - 1, 0, -1):
+        if words[last] < sizes.min_words and words[last - 1] + words[last] <= sizes.max_words:
+            groups[last - 1:last + 1] = [groups[last - 1] + groups[last]]
+            words[last - 1:last + 1] = [words[last - 1] + words[last]]
     return groups
-
-
-def _last_good_end(pieces):
-    """Return how many pieces a full group keeps, the last of `pieces` not among them: up to the last place to cut, else all."""
-    good = [n for n in range(1, len(pieces)) if _may_cut(pieces[n - 1], pieces[n])]
-    return good[-1] if good else len(pieces) - 1
-
-
-def _may_cut(piece, following):
-    return ends_sentence(unwrap(piece.text)) and not unwrap(following.text)[:1].islower()
