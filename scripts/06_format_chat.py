@@ -21,9 +21,10 @@ def main(argv=None):
     flags.add_argument("--input", metavar="FILE", help="passages (default: data/processed/unique.jsonl)")
     add_data_flags(flags)
     args = flags.parse_args(argv)
+    from weatherman.corpus.keywords import keyword_names
     from weatherman.schemas import data_config
     config = data_config(args)
-    chat, weather_words = config.plain["chat"], config.plain["cleaning"]["keywords"].get("weather", [])
+    chat, weather_words = config.plain["chat"], keyword_names("weather")
     source = Path(args.input) if args.input else folder("processed") / "unique.jsonl"
     step = Step(__file__, rooms=["corpus", "dialogue"], inputs=[source, PHRASES],
                 outputs=[Path(args.output) if args.output else folder("processed") / "style_chat.jsonl"],
@@ -51,16 +52,16 @@ def read_passages(step, source):
         name = passage["id"] if isinstance(passage.get("id"), str) else None
         try:
             check(Passage, passage)
-            if passage["source"] not in KINDS:
-                raise ValueError(f"source: no prompt is known for {passage['source']}")
-            if name in seen_ids:
-                raise ValueError("id: it occurred before")
+            reason = "duplicate_id" if name in seen_ids else None if passage["source"] in KINDS else "no_prompt_for_source"
+            excerpt = passage["text"]
         except ValueError as error:
+            reason, excerpt = "invalid_record", error
+        if reason:
             step.seen()
-            step.reject("duplicate_id" if name in seen_ids else "invalid_record", file=source, line=line, id=name, excerpt=error)
-            continue
-        seen_ids.add(name)
-        yield line, passage
+            step.reject(reason, file=source, line=line, id=name, excerpt=excerpt)
+        else:
+            seen_ids.add(name)
+            yield line, passage
 
 
 def format_passages(step, source, passages, chat, weather_words, seed):

@@ -41,7 +41,8 @@ def test_every_configuration_loads(name):
 def test_every_yaml_file_is_covered():
     layers = {p for folder in ("presets", "hardware") for p in (CONFIGS_DIR / folder).glob("*.yaml")}
     known = {CONFIGS_DIR / name for name in schemas.SCHEMAS} | layers
-    loaded_by_their_module = {CONFIGS_DIR / "hosts.example.yaml", CONFIGS_DIR / "hosts.yaml", *(CONFIGS_DIR / "dialogue").glob("*.yaml")}
+    loaded_by_their_module = {CONFIGS_DIR / "hosts.example.yaml", CONFIGS_DIR / "hosts.yaml", *(CONFIGS_DIR / "dialogue").glob("*.yaml"),
+                              *(CONFIGS_DIR / "corpus").glob("*.yaml")}
     assert set(CONFIGS_DIR.rglob("*.yaml")) <= known | loaded_by_their_module
     assert len(layers) >= 2
 
