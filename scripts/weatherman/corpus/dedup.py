@@ -1,21 +1,22 @@
-"""Find texts that are the same: exactly, nearly, or spread over another edition of a book.
+"""Find texts that are the same: exactly, nearly, or spread over another edition of an author's book.
 
-MinHash banding (datasketch) proposes candidates, the exact Jaccard similarity decides. A text is compared with those kept
-before it, never with a duplicate, so A ~ B ~ C does not delete C when A and C differ.
+First editions: a passage goes when an earlier document of its author holds `coverage` of its shingles; two editions are cut at
+different places, so no passage need be like another one. Then single texts: MinHash banding proposes pairs, the exact Jaccard
+similarity decides. A text is only compared with texts that stay, and the first in the order of the input stays.
 """
-import hashlib
 import re
-import zlib
+from array import array
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 
+BLOCK_TEXTS = 4096  # texts a thread takes at a time
 WORD = re.compile(r"\w+")
 
 
 @dataclass
 class Duplicate:
     reason: str      # duplicate_exact, duplicate_near, duplicate_edition
-    of: str          # id of the kept text, or of the other document
+    of: str          # id of the text that stays, or of the other document
     similarity: float
 
 
@@ -24,80 +25,123 @@ def normalise(text):
     return WORD.findall(text.casefold().replace("'", "").replace("’", ""))
 
 
-def shingles(text, settings):
-    """Return the set of a text's shingles: runs of words, or of characters for a short text."""
-    words = normalise(text)
-    if len(words) < settings.short_text_words:
-        plain, size = " ".join(words), settings.character_shingle
-        return {plain[i:i + size] for i in range(max(1, len(plain) - size + 1))}
-    size = settings.word_shingle
-    return {" ".join(words[i:i + size]) for i in range(max(1, len(words) - size + 1))}
-
-
-def jaccard(a, b):
-    """Return |a & b| / |a | b|, 1.0 for two empty sets."""
-    union = len(a | b)
-    return len(a & b) / union if union else 1.0
-
-
-class Deduplicator:
-    """`check(record)` returns the Duplicate a record is, or None and remembers the record as kept."""
-
-    def __init__(self, settings, seed):
-        from datasketch import MinHash, MinHashLSH
-        self.settings = settings
-        rows = settings.permutations // settings.bands
-        self._lsh = MinHashLSH(num_perm=settings.permutations, params=(settings.bands, rows))
-        self._empty = MinHash(num_perm=settings.permutations, seed=seed, hashfunc=zlib.crc32)
-        self._kept = []       # (id, text); the position is the key in _lsh
-        self._exact = {}      # hash of the words -> id
-        self._documents = {}  # author -> {document id: hashes of the word shingles of its kept passages}
-        self._shingles_of = lru_cache(maxsize=2000)(lambda number: shingles(self._kept[number][1], settings))
-
-    def check(self, record):
-        digest = hashlib.blake2b(" ".join(normalise(record["text"])).encode(), digest_size=16).digest()
-        if digest in self._exact:
-            return Duplicate("duplicate_exact", self._exact[digest], 1.0)
-        own = shingles(record["text"], self.settings)
-        signature = self._empty.copy()
-        signature.update_batch([shingle.encode() for shingle in own])
-        found = self._near(own, signature) or self._edition(record, own)
-        if found is None:
-            self._keep(record, digest, own, signature)
-        return found
-
-    def _near(self, own, signature):
-        """Return the most similar kept text at or above the threshold, the earliest of several."""
-        scored = [(jaccard(own, self._shingles_of(number)), -number) for number in self._lsh.query(signature)]
-        similarity, number = max(scored, default=(0.0, 0))
-        return Duplicate("duplicate_near", self._kept[-number][0], similarity) if similarity >= self.settings.threshold else None
-
-    def _edition(self, record, own):
-        """Return the other document by the same author whose kept passages hold `coverage` of this passage's shingles.
-
-        Two editions of one book are cut at different places: no passage is like another one, yet each is in the other book.
-        """
-        if not record["author"] or len(normalise(record["text"])) < self.settings.short_text_words:
-            return None
-        hashes = _hashes(own)
-        shares = [(len(hashes & known) / len(hashes), name) for name, known in self._documents.get(record["author"], {}).items()
-                  if name != document_of(record)]
-        share, name = max(shares, default=(0.0, None))
-        return Duplicate("duplicate_edition", name, share) if share >= self.settings.coverage else None
-
-    def _keep(self, record, digest, own, signature):
-        self._exact[digest] = record["id"]
-        self._lsh.insert(len(self._kept), signature)
-        self._kept.append((record["id"], record["text"]))
-        if record["author"]:
-            self._documents.setdefault(record["author"], {}).setdefault(document_of(record), set()).update(_hashes(own))
-
-
-def document_of(record):
+def document_of(name):
     """gutenberg:76#000123 -> gutenberg:76"""
-    return record["id"].split("#")[0]
+    return name.split("#")[0]
 
 
-def _hashes(own):
-    """Return the shingles as 64-bit numbers: a book's worth of them takes a tenth of the memory of the texts."""
-    return {int.from_bytes(hashlib.blake2b(shingle.encode(), digest_size=8).digest(), "big") for shingle in own}
+class Collection:
+    """Texts to compare, added one by one, kept as UTF-8 behind each other."""
+
+    def __init__(self):
+        self.data, self.starts, self.names = bytearray(), array("q"), []
+        self.by_author = {}  # author -> numbers of the texts, for named authors
+
+    def add(self, name, text, author=""):
+        if author:
+            self.by_author.setdefault(author, array("q")).append(len(self.names))
+        self.starts.append(len(self.data))
+        self.names.append(name)
+        self.data += text.encode()
+
+    def text(self, number):
+        end = self.starts[number + 1] if number + 1 < len(self.starts) else len(self.data)
+        return self.data[self.starts[number]:end].decode()
+
+
+def find_duplicates(collection, settings, seed, workers=1):
+    """Return a list over the texts: the Duplicate it is, or None when it stays. settings: the configuration's `dedup`.
+
+    The result depends on the texts, their order, settings and seed alone, never on the number of workers (threads).
+    """
+    import numpy as np
+    found = [None] * len(collection.names)
+    if not found:
+        return found
+    texts = texts_of(collection, settings)
+    find_editions(texts, collection, settings.coverage, found)
+    rest = np.array([number for number, duplicate in enumerate(found) if duplicate is None])
+    texts = texts._replace(starts=texts.starts[rest], ends=texts.ends[rest])
+    of, similarities, exact = find_near(texts, settings, seed, workers)
+    for n in np.flatnonzero(of >= 0):
+        reason = "duplicate_exact" if exact[n] else "duplicate_near"
+        found[rest[n]] = Duplicate(reason, collection.names[rest[of[n]]], float(similarities[n]))
+    return found
+
+
+def texts_of(collection, settings):
+    """Return the collection as the kernel reads it, a minhash.Texts."""
+    import numpy as np
+
+    from weatherman.corpus import minhash
+    data, starts = np.frombuffer(collection.data, np.uint8), np.frombuffer(collection.starts, np.int64)
+    return minhash.Texts(data, starts, np.append(starts[1:], data.size), *minhash.fold_tables(), settings.word_shingle,
+                         settings.character_shingle, settings.short_text_words)
+
+
+def find_editions(texts, collection, coverage, found):
+    """Enter into `found` each text that another document of its author covers."""
+    import numpy as np
+
+    from weatherman.corpus import minhash
+    for numbers in collection.by_author.values():
+        order = np.frombuffer(numbers, np.int64)
+        names = [document_of(collection.names[number]) for number in order]
+        rank = {name: n for n, name in enumerate(dict.fromkeys(names))}
+        if len(rank) < 2:
+            continue
+        of, shares = np.full(order.size, -1, np.int32), np.zeros(order.size)
+        minhash.cover(texts, order, np.array([rank[name] for name in names], np.int32), coverage, of, shares)
+        documents = list(rank)
+        for n in np.flatnonzero(of >= 0):
+            found[order[n]] = Duplicate("duplicate_edition", documents[of[n]], float(shares[n]))
+
+
+def find_near(texts, settings, seed, workers):
+    """Return (of, similarities, exact), arrays over the texts: the number of the kept text that one repeats (-1: it is kept
+    itself), their Jaccard similarity, and whether their words are the same."""
+    import numpy as np
+
+    from weatherman.corpus import minhash
+    count = texts.starts.size
+    id_bits, random = max(1, (count - 1).bit_length()), np.random.Generator(np.random.PCG64(seed))
+    multipliers, offsets = random.integers(0, 2**32, (2, settings.permutations), np.uint32)
+    keys, digests = np.empty((settings.bands, count), np.uint64), np.empty((count, 2), np.uint64)
+    of, similarities, marks = np.full(count, -1, np.int32), np.zeros(count), np.full(count, -1, np.int32)
+
+    def sign(first, last):
+        minhash.band_keys(texts, first, last, multipliers | 1, offsets, id_bits, keys, digests)
+
+    def decide(first, last):
+        minhash.decide(texts, order, first, last, places, groups, settings.threshold, digests, heads, nexts, holders, marks,
+                       of, similarities)
+
+    with ThreadPoolExecutor(workers) as pool:
+        edges = [*range(0, count, BLOCK_TEXTS), count]
+        list(pool.map(sign, edges, edges[1:]))
+        list(pool.map(np.ndarray.sort, keys))
+        places, groups, shared, order, edges = candidates(keys, id_bits)
+        heads, nexts, holders = np.full(shared, -1, np.int32), np.empty_like(groups), np.empty_like(groups)
+        list(pool.map(decide, edges, edges[1:]))
+    return of, similarities, (digests == digests[of]).all(axis=1)
+
+
+def candidates(keys, id_bits):
+    """Return (places, groups, shared, order, edges) of the sorted band keys, for minhash.decide.
+
+    shared: how many keys two texts or more share. order: the texts that share one, int64, one component behind the other.
+    edges: places in `order` where components end, about BLOCK_TEXTS apart.
+    """
+    import numpy as np
+
+    from weatherman.corpus import minhash
+    places, parents = np.zeros(keys.shape[1] + 1, np.int64), np.arange(keys.shape[1], dtype=np.int32)
+    minhash.count_members(keys, id_bits, places[1:])
+    np.cumsum(places, out=places)
+    groups = np.empty(places[-1], np.int32)
+    shared = minhash.list_groups(keys, id_bits, places[:-1].copy(), groups, parents)
+    order = np.flatnonzero(np.diff(places))
+    order = order[np.argsort(parents[order], kind="stable")]
+    begins = np.flatnonzero(np.diff(parents[order], prepend=-1))
+    edges = begins[np.unique(begins // BLOCK_TEXTS, return_index=True)[1]]
+    return places, groups, shared, order, [*edges.tolist(), order.size]
