@@ -14,11 +14,14 @@ import yaml
 from corpus_texts import HEADER, RDF, book, prose
 from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR
 from weatherman.corpus.clean import clean_slice
-from weatherman.corpus.reddit import COLUMNS, clean_title
+from weatherman.corpus.reddit import clean_title
+from weatherman.files import sha256_file
 from weatherman.records import Passage, Reject, Sidecar, check
 
 HEADLINES = ["Area River Rises Again Out Of Spite", "Nation Agrees The Fence Had It Coming", "Area River Rises Again Out Of Spite",
              "Local Man &amp; Barometer No Longer On Speaking Terms", "Report Mixed", "[deleted]"]
+
+DUMP_COLUMNS = "created_utc,url,id,num_comments,title,subreddit,timestamp"
 
 
 class Workplace:
@@ -39,7 +42,9 @@ class Workplace:
         books = [{"id": number, "title": title, "author": "Ann Pell", "persona": "twain", "year": 1880}
                  for number, title in ((7, "A River Year"), (8, "The Other Year"))]
         settings = {"extends": str(CONFIGS_DIR / "data_config.yaml"), "gutenberg": {"books": books, "wait_s": 0.0},
-                    "reddit": {"subreddits": {"samples": {"source": "reddit-theonion", "license": "CC0 1.0"}}}}
+                    "reddit": {"subreddits": {"samples": {"source": "reddit-theonion", "license": "CC0 1.0"}}},
+                    # prose() is made of few phrases, so it repeats itself more than the filters allow
+                    "cleaning": {"max_top_runs": [1.0] * 3, "max_repeated_runs": [1.0] * 6}}
         self.config.write_text(yaml.safe_dump({**settings, **changes}))
 
     def put(self, path, data):
@@ -48,7 +53,7 @@ class Workplace:
         path.write_bytes(data if isinstance(data, bytes) else data.encode())
 
     def write_dump(self, rows):
-        self.dump.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+        self.dump.write_text("\n".join([DUMP_COLUMNS, *rows]) + "\n")
 
     def run(self, script, *args, status=0):
         name = next(SCRIPTS_DIR.glob(f"{script}_*.py"))
@@ -183,7 +188,8 @@ def test_01_takes_a_book_that_is_named_twice_once(place):
 
 
 @pytest.mark.parametrize("data, status, message", [
-    (None, 1, "no such file"), (b"", 1, "the file is empty"), (b",clean_title,is_onion\n0,a b,1\n", 1, "expected created_utc, url, id")])
+    (None, 1, "no such file"), (b"", 1, "the file is empty"), (b"n,headline\n0,a b\n", 1, "no column is called title"),
+    (DUMP_COLUMNS.encode() + b"\n", 3, "none of its 0 rows is a post")])
 def test_02_bad_files(place, data, status, message):
     place.dump.unlink() if data is None else place.dump.write_bytes(data)
     assert message in place.run("02", "--input", place.dump, status=status).stderr
@@ -197,12 +203,13 @@ def test_02_reports_each_bad_row(place):
         handle.write(b"\xff\n" + b"x" * (50 * 2**20) + b"\n" + good.replace("a1", "a2").encode())
     place.run("02", "--input", place.dump)
     assert [(r["line"], r["reason"]) for r in place.rows("raw/reddit/dump.rejects.jsonl")] == [
-        (7, "invalid_utf8"), (8, "row_too_long"), (3, "wrong_field_count"), (4, "unknown_subreddit"), (5, "bad_created_utc"), (6, "bad_id")]
+        (3, "wrong_field_count"), (4, "unknown_subreddit"), (5, "bad_created_utc"), (6, "bad_id"), (7, "invalid_encoding"),
+        (8, "row_too_long")]
     assert [(p["id"], p["line"]) for p in place.rows("raw/reddit/dump.jsonl")] == [("a1", 2), ("a2", 9)]
 
 
 def test_04_without_anything_collected(place):
-    assert "no books and no headlines are collected" in place.run("04", status=1).stderr
+    assert "no books, headlines or pages are collected" in place.run("04", status=1).stderr
 
 
 def test_04_says_which_source_is_missing(done):
@@ -239,6 +246,52 @@ def test_04_rejects_bad_rows(done):
     kept = [p for p in done.rows("processed/passages.jsonl") if p["id"].startswith("reddit")]
     assert [p["id"] for p in kept] == ["reddit:a0", "reddit:b3"]
     assert json.loads(path.read_bytes()[kept[1]["start"]:kept[1]["end"]])["id"] == "b3"
+
+
+def test_any_number_of_workers_gives_the_same_bytes(place, monkeypatch):
+    """A dump of several pieces, with bad lines in it, and the books."""
+    place.run("01", "--mirror", place.mirror)
+    line = json.dumps({"id": "x", "title": "Area River Rises Again Out Of Spite, Part", "subreddit": "samples", "url": None,
+                       "created_utc": None}).encode() + b"\n"
+    rows = [line.replace(b'"x"', b'"x%d"' % n).replace(b"Part", b"Part %d" % n) if n % 100 else b"[]\n" for n in range(20_000)]
+    path = place.base / "data/raw/reddit/many.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"".join(rows))
+    outputs = []
+    for workers in ("1", "3"):
+        for script, name in (("04", "passages"), ("05", "unique")):
+            place.run(script, "--workers", workers, "--force")
+            outputs.append([(place.base / f"data/processed/{name}{kind}.jsonl").read_bytes() for kind in ("", ".rejects")])
+    assert outputs[:2] == outputs[2:]
+    rejects = [r for r in place.rows("processed/passages.rejects.jsonl") if r["file"].endswith("many.jsonl")]
+    assert [r["line"] for r in rejects] == list(range(1, 20_001, 100))
+    data = path.read_bytes()
+    for passage in place.rows("processed/passages.jsonl")[-50:]:
+        assert json.loads(data[passage["start"]:passage["end"]])["title"] == passage["text"]
+
+
+def test_04_is_done_again_when_a_word_list_changes(done):
+    manifest = json.loads((done.base / "data/processed/passages.manifest.json").read_text())
+    assert manifest["config"]["words"] == {p.name: sha256_file(p) for p in (CONFIGS_DIR / "corpus").glob("*.yaml")} != {}
+
+
+def test_both_engines_give_the_same_bytes(done):
+    done.run("05", "--engine", "datasketch", "--output", done.base / "other.jsonl")
+    assert (done.base / "other.jsonl").read_bytes() == (done.base / "data/processed/unique.jsonl").read_bytes()
+
+
+def test_04_cuts_web_pages_into_passages(place):
+    page = "<html lang=en><head><title>Wells</title></head><body><article>{}</article></body></html>"
+    text = [f"The well on the hill was dug in the dry year {n}, and nobody has a kind word for the man who dug it." for n in range(30)]
+    (place.folder / "wells.html").write_text(page.format("".join(f"<p>{paragraph}</p>" for paragraph in text)))
+    place.run("03", "--input", place.folder / "wells.html")
+    place.run("04")
+    passages = place.rows("processed/passages.jsonl")
+    raw = next((place.base / "data/raw/web").glob("*.txt")).read_bytes()
+    assert len(passages) >= 2 and {p["source"] for p in passages} == {"web"}
+    assert "\n\n".join(p["text"] for p in passages) == "\n\n".join(text) == raw.decode().strip()
+    for passage in passages:
+        assert check(Passage, passage) and raw[passage["start"]:passage["end"]].decode() == passage["text"]
 
 
 def test_04_leaves_out_a_book_that_is_no_longer_configured(done):

@@ -27,20 +27,25 @@ def sha256_file(path):
 
 
 def read_lines(path, max_bytes=MAX_LINE_BYTES):
-    r"""Yield (line number from 1, bytes without the line end), split on b"\n" only; None instead of an over-long line.
+    r"""Yield (line number from 1, bytes without the line end), split on b"\n" only; None instead of an over-long line."""
+    with open(path, "rb") as handle:
+        number = 0
+        while (line := next_line(handle, max_bytes)) != b"":
+            number += 1
+            yield number, line if line is None else line.rstrip(b"\r\n")
+
+
+def next_line(handle, max_bytes=MAX_LINE_BYTES):
+    """Return the next line of a binary file with its end, None when it is longer than `max_bytes`, b"" at the end of the file.
 
     Memory stays below `max_bytes` plus one buffer whatever the file holds.
     """
-    with open(path, "rb") as handle:
-        number = 0
-        while line := handle.readline(max_bytes + 1):
-            number += 1
-            if len(line) > max_bytes and not line.endswith(b"\n"):
-                while line and not line.endswith(b"\n"):
-                    line = handle.readline(CHUNK_BYTES)
-                yield number, None
-            else:
-                yield number, line.rstrip(b"\r\n")
+    line = handle.readline(max_bytes + 1)
+    if len(line) <= max_bytes or line.endswith(b"\n"):
+        return line
+    while line and not line.endswith(b"\n"):
+        line = handle.readline(CHUNK_BYTES)
+    return None
 
 
 def read_jsonl(path, on_bad=None):
@@ -49,30 +54,36 @@ def read_jsonl(path, on_bad=None):
     A bad line (not UTF-8, not JSON, not an object, over MAX_LINE_BYTES) goes to `on_bad(line number, reason, excerpt)`;
     without `on_bad` it raises UserError that names file and line. A file that holds nothing raises UserError.
     """
-    import jsonlines
-    import orjson
     rows = 0
     for number, line in read_lines(path):
         rows += 1
-        reason = excerpt = None
         if line is None:
-            reason, excerpt = "line_too_long", f"more than {MAX_LINE_BYTES:,} bytes"
+            record, reason, excerpt = None, "line_too_long", f"more than {MAX_LINE_BYTES:,} bytes"
         else:
             line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if not line.strip():
                 continue
-            try:
-                yield number, jsonlines.Reader([line], loads=orjson.loads).read(type=dict)
-                continue
-            except jsonlines.InvalidLineError as error:
-                reason = "not_an_object" if "type" in str(error) else "invalid_json" if is_utf8(line) else "invalid_utf8"
-            excerpt = line[:80].decode("utf-8", "backslashreplace")
-        if on_bad is None:
+            record, reason = parse_json_line(line)
+            excerpt = line[:80].decode("utf-8", "backslashreplace") if reason else None
+        if reason is None:
+            yield number, record
+        elif on_bad is None:
             raise UserError(f"{path}:{number}: {reason.replace('_', ' ')}; expected one JSON object a line. Found: {excerpt}",
                             f"sed -n {number}p '{path}' | head -c 300")
-        on_bad(number, reason, excerpt)
+        else:
+            on_bad(number, reason, excerpt)
     if rows == 0:
         raise UserError(f"{path}: the file is empty.", "run the step that writes it again")
+
+
+def parse_json_line(line):
+    """Return (dict, None) for the bytes of a line of JSON Lines, (None, reason) for what is no JSON object."""
+    import jsonlines
+    import orjson
+    try:
+        return jsonlines.Reader([line], loads=orjson.loads).read(type=dict), None
+    except jsonlines.InvalidLineError as error:
+        return None, "not_an_object" if "type" in str(error) else "invalid_json" if is_utf8(line) else "invalid_utf8"
 
 
 def is_utf8(data):
