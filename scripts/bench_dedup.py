@@ -29,8 +29,10 @@ def main(argv=None):
     if args.measure:
         return measure(settings, *args.measure)
     os.environ["RAYON_NUM_THREADS"] = "1"  # read by the peers written in Rust when they are first used
-    result = {"texts": args.texts, "rounds": args.rounds, "engines": compare(settings, args.texts, args.rounds),
-              "curve": [measure_apart(size, threads) for size in SIZES if size <= args.largest for threads in (1, 2)]}
+    sizes = [size for size in SIZES if size <= args.largest]
+    # The curve first: a child's highest memory, as Linux counts it, is never below its parent's.
+    curve = [measure_apart(size, threads) for size in progress(sizes, "curve", len(sizes), "sizes") for threads in (1, 2)]
+    result = {"texts": args.texts, "rounds": args.rounds, "engines": compare(settings, args.texts, args.rounds), "curve": curve}
     target = Path(args.output) if args.output else folder("processed") / "bench"
     write_json(target / "dedup.json", result)
     plot(result, target / "dedup.svg")
@@ -142,7 +144,8 @@ def measure_apart(size, threads):
 
 
 def measure(settings, size, threads):
-    """Print {texts, threads, rate, bytes_per_text}; the bytes are what the process takes beyond the UTF-8 of the texts."""
+    """Print {texts, threads, rate, bytes_per_text}: the rate of finding the duplicates of collected texts, and what the process takes
+    beyond the UTF-8 of the texts."""
     from weatherman.corpus import dedup, truth
     small = dedup.Collection()
     small.add("0", "rain")
@@ -150,7 +153,7 @@ def measure(settings, size, threads):
     collection, times, before = dedup.Collection(), [], memory_now()
     for number, text in enumerate(truth.planted(size, COPIES, SEED)):
         collection.add(str(number), truth.spell(text))
-    for _ in range(3):
+    for _ in range(5):
         started = time.perf_counter()
         dedup.find_duplicates(collection, settings, SEED, threads)
         times.append(time.perf_counter() - started)
@@ -191,19 +194,23 @@ def plot(result, path):
 
     import matplotlib
     matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "dedup"})
     from matplotlib import pyplot
 
     from weatherman.files import write_bytes
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     engines = result["engines"][::-1]
-    bars = left.barh([e["engine"] for e in engines], [e["rate"] for e in engines], color=["#7a8793"] * (len(engines) - 1) + ["#1f5f8b"])
-    left.bar_label(bars, [f" {e['rate']:,.0f}  (precision {e['precision']:.3f}, recall {e['recall']:.3f})" for e in engines], fontsize=8)
-    left.set(xscale="log", xlabel="texts a second, one thread (logarithmic)", xlim=(100, 40 * engines[-1]["rate"]))
+    names = [f"{e['engine']}\nprecision {e['precision']:.3f}, recall {e['recall']:.3f}" for e in engines]
+    bars = left.barh(names, [e["rate"] for e in engines], color=["#7a8793"] * (len(engines) - 1) + ["#1f5f8b"])
+    left.bar_label(bars, [f" {e['rate']:,.0f}" for e in engines])
+    left.set(xscale="log", xlabel="texts a second, one thread (logarithmic)", xlim=(100, 10 * engines[-1]["rate"]))
     for threads, mark in ((1, "o"), (2, "s")):
         points = [point for point in result["curve"] if point["threads"] == threads]
         seconds = [point["texts"] / point["rate"] for point in points]
         right.plot([point["texts"] for point in points], seconds, marker=mark, label=f"ours, {threads} thread{'s' * (threads > 1)}")
-    right.set(xscale="log", yscale="log", xlabel="texts", ylabel="seconds")
+    right.set(xscale="log", yscale="log", xlabel="texts", ylabel="seconds to find the duplicates")
+    right.set_xticks([point["texts"] for point in points], [f"{point['texts'] // 1000}k" for point in points], minor=False)
+    right.minorticks_off()
     right.legend()
     drawn = io.BytesIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})

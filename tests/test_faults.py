@@ -2,7 +2,7 @@
 
 Each case starts with an older output in place, meets the fault, and must leave that output or the new one whole; the same command
 then finishes with the bytes of an undisturbed run. All cases start together in a pool and each test waits for its own: importing
-nltk or pandas, which 04 and 06 or 02 do, takes most of a run's time.
+nltk, trafilatura or numba, which 04 and 06, 03 and 05 do, takes most of a run's time.
 """
 import json
 import os
@@ -18,6 +18,7 @@ import pytest
 
 from limits import as_people, leave_room, small_disk
 from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR
+from weatherman.corpus.urls import page_name
 from weatherman.files import write_bytes, write_json
 from weatherman.manifest import manifest_path
 from weatherman.step import Step, rejects_path
@@ -26,11 +27,14 @@ pytestmark = pytest.mark.machine
 
 CONFIG, SAMPLES = CONFIGS_DIR / "demo_data.yaml", REPO_DIR / "data/samples"
 BOOKS = [f"{number}{kind}" for number in range(900001, 900009) for kind in (".txt", ".json")]
+PAGE = SAMPLES / "web/letter-on-keeping-dry.htm"
+PAGES = [f"{page_name(PAGE.stem, PAGE.read_bytes())}{kind}" for kind in (".html", ".txt", ".json")]
 # script: (the folder it writes to, its outputs, the flag that names an input, the input, the rest of the command); in that order
 # they make the workspace. Paths are relative to it.
 SCRIPTS = {
     "01_collect_gutenberg.py": ("data/raw/gutenberg", BOOKS, "--mirror", SAMPLES / "mirror", []),
     "02_collect_reddit.py": ("data/raw/reddit", ["headlines.jsonl"], "--input", SAMPLES / "reddit/headlines.csv", []),
+    "03_collect_web.py": ("data/raw/web", PAGES, "--input", PAGE, []),
     "04_clean_passages.py": ("data/processed", ["passages.jsonl"], "--input", "data/raw", []),
     "05_deduplicate.py": ("data/processed", ["unique.jsonl"], "--input", "data/processed/passages.jsonl", []),
     "06_format_chat.py": ("data/processed", ["style_chat.jsonl"], "--input", "data/processed/unique.jsonl", []),
@@ -38,8 +42,8 @@ SCRIPTS = {
     "08_build_dataset.py": ("data/processed", ["train.jsonl", "validation.jsonl", "test.jsonl"],
                             "--input", "data/processed/style_chat.jsonl", ["data/synthetic/tool_use.jsonl"]),
 }
-SLOW = {"02_collect_reddit.py", "04_clean_passages.py", "05_deduplicate.py", "06_format_chat.py"}  # 1.5 to 4 s a run: fewer runs
-PAGE = 4096  # bytes; tmpfs counts in pages
+SLOW = {"03_collect_web.py", "04_clean_passages.py", "05_deduplicate.py", "06_format_chat.py"}  # 1 to 4 s a run: fewer runs
+BLOCK = 4096  # bytes; tmpfs counts in blocks
 
 
 @dataclass
@@ -55,15 +59,16 @@ class Case:
         self.source, self.good, self.target = self.base / source, self.base / home, self.folder / "out"
         self.rejects = rejects_path(self.outputs[0]).name
         manifests = [manifest_path(name).name for name in self.outputs]
-        pairs = list(zip(BOOKS[::2], BOOKS[1::2]))
-        self.units = pairs if self.is_books else [(*self.outputs, self.rejects, *manifests)]  # what changes as one
+        units = {"01": list(zip(BOOKS[::2], BOOKS[1::2])), "03": [tuple(PAGES)]}
+        self.units = units.get(self.script[:2], [(*self.outputs, self.rejects, *manifests)])  # what changes as one
 
     @property
-    def is_books(self):
-        return self.script.startswith("01")
+    def has_sidecars(self):
+        """True for the scripts that write into a folder, a text and its sidecar at a time, without a manifest."""
+        return self.script[:2] in ("01", "03")
 
     def run(self, *, source=None, prefix=()):
-        output = self.target if self.is_books else self.target / self.outputs[0]
+        output = self.target if self.has_sidecars else self.target / self.outputs[0]
         command = [sys.executable, SCRIPTS_DIR / self.script, "--config", CONFIG, self.flag, source or self.source, *self.rest]
         return subprocess.run([*prefix, *map(str, command), "--output", str(output)], capture_output=True, text=True, cwd=self.base,
                               env={**os.environ, "WEATHERMAN_BASE_DIR": str(self.base)})
@@ -76,11 +81,12 @@ class Case:
         return self.contents(self.good)
 
     def make_older(self):
-        """Put an older output in place, whole with its manifest: half the rows, or the books under another author's name."""
+        """Put an older output in place, whole with its manifest: half the rows, or the texts in capitals under another author's name."""
         self.target.mkdir(exist_ok=True)
-        if self.is_books:
-            for text, sidecar in self.units:
-                write_bytes(self.target / text, (self.good / text).read_bytes().replace(b"Silas", b"Simon"))
+        if self.has_sidecars:
+            for *texts, sidecar in self.units:
+                for name in texts:
+                    write_bytes(self.target / name, (self.good / name).read_bytes().upper())
                 write_json(self.target / sidecar, {**json.loads((self.good / sidecar).read_bytes()), "author": "Simon Tarbox"})
             return self.contents()
         outputs = [self.target / name for name in self.outputs]
@@ -128,7 +134,7 @@ def stopped(case):
     if not shutil.which("strace"):
         pytest.skip("strace is not installed: apt-get install strace")
     parts = [f"{name}.part" for unit in case.units[:2] for name in unit]
-    middle = ("write", parts[0], 1 if case.is_books else 2)
+    middle = ("write", parts[0], 1 if case.has_sidecars else 2)
     if case.script in SLOW:
         rows = [[("INT" if case.script < "04" else "TERM", *middle), ("KILL", "rename", parts[1], 1)]]
     else:
@@ -151,7 +157,7 @@ def stopped(case):
 
 def full_disk(case):
     """No room at all, for the first output alone, for all but the manifest or the sidecar; then there is room."""
-    sizes = [-(-(case.good / name).stat().st_size // PAGE) * PAGE for name in case.units[0] if not name.endswith(".json")]
+    sizes = [-(-(case.good / name).stat().st_size // BLOCK) * BLOCK for name in case.units[0] if not name.endswith(".json")]
     rooms = [sum(sizes)] if case.script in SLOW else [0, sizes[0], sum(sizes)]
     with small_disk(case.target) as remount:
         older = case.make_older()
@@ -183,7 +189,8 @@ def folder_for_a_file(case):
     file, source = borrowed_input(case)
     file.unlink()
     file.mkdir()
-    expected = {"--input": (1, f"{file}: is a folder; a file was expected"), "--mirror": (1, "the mirror has none of"),
+    refused = "no saved page" if case.script.startswith("03") else "is a folder; a file was expected"
+    expected = {"--input": (1, f"{file}: {refused}"), "--mirror": (1, "the mirror has none of"),
                 "--config": (2, f"{file}: cannot be read: Is a directory")}
     case.check_failed(case.run(source=source), *expected[case.flag])
     file = case.target / case.outputs[0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from corpus_texts import HEADER, RDF, book, prose
 from weatherman.corpus import gutenberg
-from weatherman.corpus.clean import body_span
+from weatherman.corpus.boilerplate import body_span
 from weatherman.corpus.gutenberg import Refused
 
 BOOK = SimpleNamespace(id=7, title="A River Year", author="Ann Pell")

@@ -4,12 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# For those who import them from here:
-from weatherman.corpus.boilerplate import BOILERPLATE as BOILERPLATE
-from weatherman.corpus.boilerplate import BOM as BOM
 from weatherman.corpus.boilerplate import NOTE_HEADING, NOTES_GAP, is_boilerplate, runs, split_lines
-from weatherman.corpus.boilerplate import body_span as body_span
-from weatherman.corpus.hygiene import CONTROL_TOKEN as CONTROL_TOKEN
 from weatherman.corpus.hygiene import clean_text, repair_mojibake
 
 CHAPTER = re.compile(r"^[\W_]*(?:CHAPTER|PART|BOOK|VOLUME|STAVE|ACT|SCENE|CANTO|APPENDIX|SECTION|LETTER)\b\.?\s*(?:THE\s+)?"

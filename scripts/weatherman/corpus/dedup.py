@@ -55,17 +55,16 @@ def find_duplicates(collection, settings, seed, workers=1):
     The result depends on the texts, their order, settings and seed alone, never on the number of workers (threads).
     """
     import numpy as np
-    found = [None] * len(collection.names)
+    found, names = [None] * len(collection.names), collection.names
     if not found:
         return found
     texts = texts_of(collection, settings)
-    find_editions(texts, collection, settings.coverage, found)
-    rest = np.array([number for number, duplicate in enumerate(found) if duplicate is None])
-    texts = texts._replace(starts=texts.starts[rest], ends=texts.ends[rest])
-    of, similarities, exact = find_near(texts, settings, seed, workers)
-    for n in np.flatnonzero(of >= 0):
-        reason = "duplicate_exact" if exact[n] else "duplicate_near"
-        found[rest[n]] = Duplicate(reason, collection.names[rest[of[n]]], float(similarities[n]))
+    rest = find_editions(texts, collection, settings.coverage, found)
+    of, similarities, exact = find_near(texts._replace(starts=texts.starts[rest], ends=texts.ends[rest]), settings, seed, workers)
+    removed = np.flatnonzero(of >= 0)
+    columns = (rest[removed], rest[of[removed]], similarities[removed], exact[removed])
+    for number, kept, similarity, is_exact in zip(*(column.tolist() for column in columns)):
+        found[number] = Duplicate("duplicate_exact" if is_exact else "duplicate_near", names[kept], similarity)
     return found
 
 
@@ -80,10 +79,11 @@ def texts_of(collection, settings):
 
 
 def find_editions(texts, collection, coverage, found):
-    """Enter into `found` each text that another document of its author covers."""
+    """Enter into `found` each text that another document of its author covers; return the numbers of the others, int64."""
     import numpy as np
 
     from weatherman.corpus import minhash
+    stays = np.ones(len(found), bool)
     for numbers in collection.by_author.values():
         order = np.frombuffer(numbers, np.int64)
         names = [document_of(collection.names[number]) for number in order]
@@ -95,6 +95,8 @@ def find_editions(texts, collection, coverage, found):
         documents = list(rank)
         for n in np.flatnonzero(of >= 0):
             found[order[n]] = Duplicate("duplicate_edition", documents[of[n]], float(shares[n]))
+            stays[order[n]] = False
+    return np.flatnonzero(stays)
 
 
 def find_near(texts, settings, seed, workers):

@@ -4,7 +4,8 @@ import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 
-from weatherman.corpus.clean import BOM, blocks, body_span, kind_of, unwrap
+from weatherman.corpus.boilerplate import BOM, body_span
+from weatherman.corpus.clean import blocks, kind_of, unwrap
 from weatherman.corpus.language import is_language
 
 PUBLIC_DOMAIN, COPYRIGHTED = "Public domain in the USA.", "Copyrighted."  # the words of the catalogue (dcterms:rights)

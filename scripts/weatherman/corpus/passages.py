@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from weatherman.cli import UserError
-from weatherman.corpus.clean import Block, blocks, body_span, clean_slice, ends_sentence, sections, unwrap
+from weatherman.corpus.boilerplate import body_span
+from weatherman.corpus.clean import Block, blocks, clean_slice, ends_sentence, sections, unwrap
 
 ABBREVIATIONS = {"mr", "mrs", "ms", "dr", "st", "messrs", "gen", "col", "capt", "lieut", "maj", "rev", "hon", "prof", "esq", "jr", "sr",
                  "gov", "sen", "vol", "no", "p", "pp", "viz", "etc", "i.e", "e.g", "vs", "co", "u.s", "b.c", "a.d", "a.m", "p.m", "per"}
