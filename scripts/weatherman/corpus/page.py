@@ -45,6 +45,8 @@ def read_page(data, url, content_type="", limit_s=0.0):
     """
     check_is_html(data, content_type)
     html, charset = decode(data, content_type)
+    import bs4  # noqa: F401  both before the clock starts: an import that is cut off cannot be done again
+    import trafilatura  # noqa: F401
     with time_limit(limit_s):
         soup = parse(html)
         check_permission(soup)
@@ -72,16 +74,21 @@ def parse(html):
 @contextlib.contextmanager
 def time_limit(seconds):
     """Raise Refused when the block takes longer: a few kB of hostile HTML can keep a parser busy for hours."""
+    fired = []
+
     def stop(signum, frame):
+        fired.append(signum)
         raise _TookTooLong
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds, ALARM_AGAIN_S)
     try:
         yield
-    except _TookTooLong:
+    except (Exception, _TookTooLong):
         signal.setitimer(signal.ITIMER_REAL, 0)
-        raise Refused("too_slow", f"reading it took more than {seconds:g} s") from None
+        if not fired:
+            raise
+        raise Refused("too_slow", f"reading it took more than {seconds:g} s") from None  # or what a library made of the alarm
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
