@@ -32,14 +32,17 @@ class Book(Section):
     mojibake: bool = False  # true: its characters are known to be damaged so, and are repaired
 
 
-class Gutenberg(Section):
-    mirror: str
+class Fetching(Section):
     wait_s: float = Field(ge=0)
     timeout_s: float = Field(gt=0)
     deadline_s: float = Field(gt=0)
     retries: int = Field(ge=0)
     max_bytes: int = Field(gt=0)
     max_redirects: int = Field(ge=0)
+
+
+class Gutenberg(Fetching):
+    mirror: str
     gutendex: str
     books: list[Book] = Field(min_length=1)
 
@@ -63,13 +66,7 @@ class Reddit(Section):
     subreddits: dict[str, Subreddit] = Field(min_length=1)
 
 
-class Web(Section):
-    wait_s: float = Field(ge=0)
-    timeout_s: float = Field(gt=0)
-    deadline_s: float = Field(gt=0)
-    retries: int = Field(ge=0)
-    max_bytes: int = Field(gt=0)
-    max_redirects: int = Field(ge=0)
+class Web(Fetching):
     public_only: bool
     reading_s: float = Field(gt=0)
 
