@@ -10,7 +10,7 @@ from measure_keywords import DOMAINS, labelled, outcomes, precision_recall
 from weatherman.corpus import keywords
 from weatherman.corpus.keywords import matched_keywords
 
-MIN_PRECISION, MIN_RECALL = 0.95, 0.9
+MIN_PRECISION, MIN_RECALL = 0.95, 0.93
 
 
 def test_the_labelled_file_is_large_and_mixed():
@@ -40,7 +40,10 @@ def test_precision_and_recall_by_hand():
     ("the heat of noon", ["heat"]), ("the heat of the day", ["heat"]), ("the intense heat of noon", ["heat"]), ("Miami Heat", []),
     ("Stocks fall", []), ("brainstorm", []), ("Snowden", []), ("ICE agents", []), ("ICE detains three", []),
     ("The ice on the pond broke up", ["ice"]), ("cold case", []), ("a cold wind blew", ["cold", "wind"]), ("hail Mary", []),
-    ("Rain Man", []), ("", []), ("12 %", [])])
+    ("Rain Man", []), ("", []), ("12 %", []), ("El Niño returns", ["climate"]), ("He was in good humour", []),
+    ("the humor of it", ["humor"]),
+    ("rhubarb fool", []), ("an old fool", ["fool"]), ("They fool experts", []), ("Judge laughs at lawyer", ["laugh"]),
+    ("The milk smelled funny", []), ("No laughing matter", ["laugh"]), ("The river was choked with ice", ["ice"])])
 def test_stems_and_senses(text, found):
     assert matched_keywords(text) == found
 
@@ -68,7 +71,7 @@ def test_every_pattern_names_its_word_and_no_form_stands_in_two_lists_of_one_key
                 assert re.search(r"<[^<>]*>", source), f"{name}: {source}"
             sure, unsure = ({form for item in items for form in keywords.forms(item)} for items in (rule.sure, rule.unsure))
             assert not sure & unsure, name
-            assert all(re.fullmatch(r"[a-z]+", form) for form in sure | unsure), name
+            assert all(re.fullmatch(r"[^\W\d_]+", form) and form.islower() for form in sure | unsure), name
             assert not rule.when or rule.unsure, f"{name}: `when` is for unsure words"
 
 

@@ -76,9 +76,10 @@ def matched_keywords(text):
         if sense.keyword not in found and counts(plain, start, end, sense):
             found.add(sense.keyword)
     for start, end, sense in places:
-        if (sense.keyword not in found and not sense.never.search(in_context(plain, start, end))
+        if (sense.keyword not in found
                 and any(other.sure and other.domain == sense.domain and together(plain, start, first) and counts(plain, first, last, other)
-                        for first, last, other in places)):
+                        for first, last, other in places)
+                and not sense.never.search(in_context(plain, start, end))):
             found.add(sense.keyword)
     return sorted(found)
 
