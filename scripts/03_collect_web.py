@@ -34,9 +34,10 @@ def main(argv=None):
     """Collect every wanted page; exit status 1 when one was refused or could not be had."""
     args = parse_args(argv)
     from weatherman.corpus.fetch import Client
-    from weatherman.corpus.web import Known, read_stored
+    from weatherman.corpus.web import Known, Verdicts, read_stored
     from weatherman.schemas import data_config
-    config = data_config(args).values
+    resolved = data_config(args)
+    config = resolved.values
     target = Path(args.output) if args.output else folder("raw") / "web"
     wanted, results = read_wanted(args, config.web.max_bytes)
     if args.dry_run:
@@ -48,11 +49,13 @@ def main(argv=None):
     for path in sorted(target.glob("*.json")):
         if stored := read_stored(target, path.stem):
             known.add(path.stem, stored)
-    for page in progress(wanted, "pages", len(wanted), "pages"):
-        results.append(collect(page, target, known, client, config, args.refresh))
     source = Path(args.urls or args.input[0])
     rejects = target / f"{source.name.partition('.')[0]}.rejects.jsonl"
+    verdicts = Verdicts(rejects.with_suffix(".verdicts"), __file__, resolved.plain)
+    for page in progress(wanted, "pages", len(wanted), "pages"):
+        results.append(verdicts.of(page) or collect(page, target, known, client, config, args.refresh))
     write_rejects(rejects, results, source)
+    verdicts.write(results, wanted)
     report(results, rejects, args.json)
     return MENDABLE if any(result["reason"] for result in results) else DONE
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from paths import CONFIGS_DIR, folder, show
 from weatherman.cli import GateError, UserError, add_data_flags, log, parser, progress, run
-from weatherman.files import sha256_file
+from weatherman.files import sha256_by_name
 from weatherman.step import Step
 
 COLLECTORS = {"gutenberg": "01_collect_gutenberg.py", "web": "03_collect_web.py"}
@@ -31,8 +31,8 @@ def main(argv=None):
     texts = [path.with_suffix(".txt") for kind in COLLECTORS for path in found[kind]]
     step = Step(__file__, rooms=["corpus"], inputs=[*found["gutenberg"], *found["reddit"], *found["web"], *texts],
                 outputs=[Path(args.output) if args.output else folder("processed") / "passages.jsonl"],
-                config={**{key: config.plain[key] for key in ("gutenberg", "reddit", "cleaning")}, "words": word_lists()},
-                seed=config.values.seed)
+                config={**{key: config.plain[key] for key in ("gutenberg", "reddit", "cleaning")},
+                        "words": sha256_by_name((CONFIGS_DIR / "corpus").glob("*.yaml"))}, seed=config.values.seed)
     if not step.wanted(args):
         return step.finish(args)
     with step:
@@ -43,11 +43,6 @@ def main(argv=None):
                 raise GateError(f"{show(raw / kind)}: none of its texts was kept; a source must not vanish in silence.",
                                 f"look at the files there, or at `cleaning` in the configuration ({show(paths[0])} was the first read)")
     return step.finish(args)
-
-
-def word_lists():
-    """Return {name: sha256} of the word lists the filters read: when one changes, the work is done again."""
-    return {path.name: sha256_file(path) for path in sorted((CONFIGS_DIR / "corpus").glob("*.yaml"))}
 
 
 def collected(raw):

@@ -194,3 +194,19 @@ def test_killed_at_any_moment_the_same_command_completes_it(place):
             assert path.with_suffix(".txt").exists() and path.with_suffix(".html").exists()
         place.run()
         assert content(place) == whole
+
+
+def test_a_saved_page_that_was_refused_is_read_again_only_when_something_changed(tmp_path):
+    """Not by time, which says little on a busy machine: the library that reads pages is not even imported."""
+    page = tmp_path / "short.html"
+    page.write_text("<html lang=en><body><article><p>Three words only.</p></article></body></html>")
+    command = [sys.executable, "-X", "importtime", str(SCRIPTS_DIR / "03_collect_web.py"), "--input", str(page), "--json"]
+
+    def run(*extra):
+        done = subprocess.run([*command, *extra], capture_output=True, text=True, env={**os.environ, "WEATHERMAN_BASE_DIR": str(tmp_path)})
+        return json.loads(done.stdout)["pages"][0]["reason"], "trafilatura" in done.stderr
+
+    assert run() == ("too_short", True) and run() == ("too_short", False)
+    assert run("--set", "cleaning.min_words=50", "--set", "cleaning.target_words=50") == ("too_short", True)
+    page.write_text(page.read_text().replace("Three", "Only three"))
+    assert run() == ("too_short", True)

@@ -26,6 +26,11 @@ def sha256_file(path):
     return digest.hexdigest()
 
 
+def sha256_by_name(paths):
+    """Return {file name: hex SHA-256} in the order of the names."""
+    return {path.name: sha256_file(path) for path in sorted(paths)}
+
+
 def read_lines(path, max_bytes=MAX_LINE_BYTES):
     r"""Yield (line number from 1, bytes without the line end), split on b"\n" only; None instead of an over-long line."""
     with open(path, "rb") as handle:

@@ -4,14 +4,16 @@ import re
 import zlib
 from dataclasses import dataclass, field
 
+from paths import CONFIGS_DIR
 from weatherman.corpus.fetch import ROBOT
 from weatherman.corpus.page import Refused, read_page, refuse_directives
-from weatherman.files import sha256_bytes, sha256_file
-from weatherman.manifest import now
+from weatherman.files import sha256_by_name, sha256_bytes, sha256_file, write_json
+from weatherman.manifest import code_sha256, config_sha256, now
 
 ROBOT_NAMES = {"*", ROBOT.lower()}
 DIRECTIVES_WITH_VALUES = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
 NO_LICENCE = "no licence stated; copyright of its publisher"
+NOT_OF_THE_PAGE = {"duplicate_page", "too_slow"}  # reasons that may be gone although the page is the same
 PARTS = (".html", ".txt", ".json")  # of one page; the sidecar is written last
 
 # What the client says of a page it could not get, as reasons; test_web.py has the real client say each of them.
@@ -132,3 +134,31 @@ def _marks(sidecar):
     """Return {key: how two pages that share it are related}. A saved page may have no address."""
     addresses = {address: "it is the same page as" for address in (sidecar["url"], sidecar["canonical"]) if address}
     return {sidecar["sha256"]: "it has the text of", **addresses}
+
+
+class Verdicts:
+    """The refusals of saved pages by this code and configuration: such a page is not read again. Its name holds a hash of its bytes."""
+
+    def __init__(self, path, script, plain):
+        self.path = path
+        self.made_by = config_sha256([code_sha256(script, ["corpus"]), plain["web"], plain["cleaning"], plain["seed"],
+                                      sha256_by_name((CONFIGS_DIR / "corpus").glob("*.yaml"))])
+        self.known = self._read()
+
+    def _read(self):
+        import orjson
+        try:
+            found = orjson.loads(self.path.read_bytes())
+            return found["refused"] if found["made_by"] == self.made_by else {}
+        except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+            return {}
+
+    def of(self, page):
+        """Return the result of a page that was refused before, None for every other one."""
+        return self.known.get(page.name) if page.path else None
+
+    def write(self, results, wanted):
+        """Keep the refusals among the results of the wanted pages for the next run."""
+        saved = {f"web:{page.name}": page.name for page in wanted if page.path}
+        refused = {saved[r["id"]]: r for r in results if r["id"] in saved and r["reason"] and r["reason"] not in NOT_OF_THE_PAGE}
+        write_json(self.path, {"made_by": self.made_by, "refused": refused})
