@@ -55,7 +55,7 @@ def test_a_worker_that_is_killed_is_an_error_with_a_way_out():
 
 def test_workers_do_not_outlive_their_parent():
     code = ("import os, time\nfrom weatherman.parallel import ordered_map\n"
-            "def work(n):\n    print(os.getpid(), flush=True)\n    time.sleep(60)\nlist(ordered_map(work, [1, 2], 2))")
+            "def work(n):\n    os.write(1, b'%d\\n' % os.getpid())\n    time.sleep(60)\nlist(ordered_map(work, [1, 2], 2))")
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPO_DIR / "scripts", text=True)
     workers = [int(parent.stdout.readline()) for _ in range(2)]
     parent.kill()
