@@ -80,7 +80,7 @@ def test_evaluation_of_a_run(trained, monkeypatch):
     result = json.loads(out)
     assert result["held_out"]["loss_after"] < result["held_out"]["loss_before"] and result["held_out"]["conversations"] == 6
     page = (base / "adapters" / "whole" / "eval" / "report.html").read_text()
-    assert "<svg" in page and page.count('class="answer after"') == len(result["answers"])
+    assert "<svg" in page and page.count(' answer after"') == len(result["answers"])
     status, _, err = run("eval_model.py", "whole", "--data", str(base / "data/processed/train.jsonl"))
     assert status == 1 and "was trained on this file" in err
 
