@@ -58,6 +58,7 @@ GENERATIONS = {
                          "*** END OF THE PROJECT GUTENBERG EBOOK X ***\n",
     "small print behind": f"*** START OF THE PROJECT GUTENBERG EBOOK, X ***\n{BODY}\n\n"
                           f"*** END OF THE PROJECT GUTENBERG EBOOK, X ***\n\n{SMALL_PRINT}",
+    "small print behind and nothing else": f"{BODY}\n\n\n{SMALL_PRINT}",
     "only the licence behind": f"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n{BODY}\n\n{LICENSE}",
     "old footer": f"*** START OF THE PROJECT GUTENBERG EBOOK X ***\n{BODY}\n\nEnd of Project Gutenberg's X, by Y\n",
     "wiretap": f"{SMALL_PRINT}\n  The INTERNET WIRETAP First Electronic Edition of\n\n{BODY}\n\n"

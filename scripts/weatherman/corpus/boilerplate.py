@@ -51,6 +51,7 @@ SMALL_PRINT_ENDS = (b"ENDTHESMALLPRINT", b"ENDOFTHESMALLPRINT")
 MISSPELT = 3
 MAY_BE_MARKER = re.compile(rb"^[\s\xef\xbb\xbf]*(?:[*=#_\-]|STA?RA?T|END|THE END)", re.I)
 SAMPLE = re.compile(rb"^\W*(START|END) OF THIS SAMPLE E-?(?:BOOK|TEXT)\b", re.I)
+SMALL_PRINT = re.compile(rb"^\W*(?:START\W+)?THE SMALL PRINT!")
 LICENCE = re.compile(rb"^\W*START: FULL LICEN[SC]E|^\W*THE FULL PROJECT GUTENBERG LICEN[SC]E"
                      rb"|^Project Gutenberg e(?:Book|text)s are (?:often|usually) created from"
                      rb"|^(?:Updated|Corrected) editions (?:of our e\w+s )?(?:will replace|get a new)"
@@ -138,11 +139,18 @@ def _behind_markers(lines):
     begin = 0
     for number in range(min(len(lines), HEADER_LINES)):
         kind = _marker(lines, number)
-        if kind == "end":
+        if kind == "end" or (kind == "small print" and not begin and not _is_header(lines, number)):
             break
         if kind:
             begin = _behind(lines, number)
     return begin
+
+
+def _is_header(lines, number):
+    """True when a header, or nothing, stands before the small print that ends on a line; else that stands behind the book."""
+    opening = next((n for n in range(number) if SMALL_PRINT.match(lines[n][1])), 0)
+    front = [text for _, (_, _, text, _) in zip(range(OPENING_BLOCKS), _paragraphs(lines, 0, opening))]
+    return not front or any(HEADER_OPENING.search(text) or HEADER_WORD.search(text) for text in front)
 
 
 def _behind(lines, number):
@@ -206,7 +214,8 @@ def _footer(lines, begin):
     that the author quotes is neither.
     """
     markers = {n: kind for n in range(begin, len(lines)) if (kind := _marker(lines, n))}
-    found = [n for n in range(begin, len(lines)) if markers.get(n) == "end" or LICENCE.match(lines[n][1]) or _is_plain_end(lines, n)]
+    found = [n for n in range(begin, len(lines)) if markers.get(n) == "end" or LICENCE.match(lines[n][1]) or SMALL_PRINT.match(lines[n][1])
+             or _is_plain_end(lines, n)]
     starts = [n for n, kind in markers.items() if kind == "start"]
     size = lines[-1][0] + len(lines[-1][1])
     near = (n for n in found if size - lines[n][0] <= FOOTER_BYTES or any(start > n for start in starts))
