@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from paths import folder, show
-from weatherman.cli import DONE, MENDABLE, UserError, log, parser, progress, run, table
+from weatherman.cli import DONE, MENDABLE, UserError, add_config_flags, log, parser, progress, run, table
 from weatherman.corpus.fetch import Client, Disallowed, Mirror, Unavailable
 from weatherman.files import atomic_writes, sha256_bytes, sha256_file, to_json, to_json_line
 from weatherman.manifest import now
@@ -23,8 +23,7 @@ def main(argv=None):
     from weatherman.schemas import data_config
     config = data_config(args).values
     settings = config.gutenberg
-    client = Client(settings.wait_s, settings.timeout_s, settings.deadline_s, settings.retries, settings.max_bytes, settings.max_redirects)
-    collector = Collector(args, config, Mirror(args.mirror or settings.mirror, client))
+    collector = Collector(args, config, Mirror(args.mirror or settings.mirror, Client.of(settings)))
     books = wanted_books(settings.books, args.books)
     if args.dry_run:
         collector.announce(books)
@@ -35,6 +34,7 @@ def main(argv=None):
 
 
 def parse_args(argv):
+    """Return the flags as typed."""
     flags = parser(__doc__)
     flags.add_argument("--mirror", metavar="FOLDER|URL", help="a folder or http(s) address laid out like Project Gutenberg's")
     flags.add_argument("--books", metavar="ID,...", help="only these of the configured books")
@@ -42,10 +42,8 @@ def parse_args(argv):
     flags.add_argument("--metadata", choices=["gutendex"], help="""where the mirror has no catalogue record (rdf), ask gutenberg.gutendex
                        for it, one request a book. Its robots.txt keeps crawlers out of /books/ and is obeyed, except for the books
                        you name yourself with --books; its authors would rather you ran your own server""")
-    flags.add_argument("--config", metavar="FILE", help="data configuration (default: configs/data_config.yaml)")
-    flags.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="override one value")
+    add_config_flags(flags)
     flags.add_argument("--output", metavar="FOLDER", help="write here instead of data/raw/gutenberg")
-    flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
     flags.add_argument("--dry-run", action="store_true", help="say what would be read and written; fetch nothing")
     flags.set_defaults(seed=None)
     return flags.parse_args(argv)

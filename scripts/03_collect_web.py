@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paths import folder, show
-from weatherman.cli import DONE, MENDABLE, log, parser, progress, run, table
+from weatherman.cli import DONE, MENDABLE, add_config_flags, log, parser, progress, run, table
 from weatherman.files import atomic_write, atomic_writes, to_json, to_json_line
 
 SHOWN_REFUSALS = 10
@@ -44,8 +44,7 @@ def main(argv=None):
         for page in wanted:
             log(f"would read {page.where} and write {show(target / page.name)}.txt")
         return DONE
-    web, known = config.web, Known()
-    client = Client(web.wait_s, web.timeout_s, web.deadline_s, web.retries, web.max_bytes, web.max_redirects, web.public_only)
+    client, known = Client.of(config.web, config.web.public_only), Known()
     for path in sorted(target.glob("*.json")):
         if stored := read_stored(target, path.stem):
             known.add(path.stem, stored)
@@ -61,15 +60,14 @@ def main(argv=None):
 
 
 def parse_args(argv):
+    """Return the flags as typed."""
     flags = parser(__doc__)
     source = flags.add_mutually_exclusive_group(required=True)
     source.add_argument("--urls", metavar="FILE", help="a list of http(s) addresses, one a line")
     source.add_argument("--input", metavar="FILE", nargs="+", help="saved pages instead: HTML files (also .gz), or folders of them")
     flags.add_argument("--refresh", action="store_true", help="ask again for pages that are there; an unchanged one is read again")
-    flags.add_argument("--config", metavar="FILE", help="data configuration (default: configs/data_config.yaml)")
-    flags.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="override one value")
+    add_config_flags(flags)
     flags.add_argument("--output", metavar="FOLDER", help="write here instead of data/raw/web")
-    flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
     flags.add_argument("--dry-run", action="store_true", help="say what would be read and written; fetch nothing")
     flags.set_defaults(seed=None)
     return flags.parse_args(argv)

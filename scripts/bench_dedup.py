@@ -53,7 +53,7 @@ def parse_args(argv):
 
 
 def compare(settings, count, rounds):
-    """Return [{engine, texts, rate, times, precision, recall}], ours first."""
+    """Return [{engine, texts, rate, seconds, precision, recall}], ours first."""
     from weatherman.corpus import truth
     log(f"making {count:,} texts and their exact truth ...")
     numbers = list(truth.planted(count, COPIES, SEED))
@@ -99,13 +99,8 @@ def peers(settings):
         return {n for n, duplicate in enumerate(dedup.find_duplicates(collection, settings, SEED)) if duplicate}
 
     def with_gaoya(texts):
-        index, removed = gaoya.minhash.MinHashStringIndex(32, threshold, 20, 5, None, "word", True, (size, size), "smallvec"), set()
-        for number, text in enumerate(texts):
-            if index.query(text):
-                removed.add(number)
-            else:
-                index.insert_document(number, text)
-        return removed
+        index = gaoya.minhash.MinHashStringIndex(32, threshold, 20, 5, None, "word", True, (size, size), "smallvec")
+        return query_or_insert(texts, index.query, index.insert_document)
 
     def with_rensa(texts):
         signatures = rensa.RMinHash.from_token_sets([shingles(text) for text in texts], 100, SEED)
@@ -113,28 +108,33 @@ def peers(settings):
         return {n for n, new in enumerate(kept.add_pairs([(str(n), each) for n, each in enumerate(signatures)])) if not new}
 
     def datasketch_loop(texts):
-        index, removed = MinHashLSH(threshold=threshold, num_perm=128), set()
-        for number, text in enumerate(texts):
+        def sign(text):
             signature = MinHash(num_perm=128)
             for shingle in shingles(text):
                 signature.update(shingle.encode())
-            if index.query(signature):
-                removed.add(number)
-            else:
-                index.insert(number, signature)
-        return removed
+            return signature
+
+        index = MinHashLSH(threshold=threshold, num_perm=128)
+        return query_or_insert(map(sign, texts), index.query, index.insert)
 
     def datasketch_bulk(texts):
-        index, removed = MinHashLSH(threshold=threshold, num_perm=128), set()
-        for number, signature in enumerate(MinHash.bulk(([s.encode() for s in shingles(text)] for text in texts), num_perm=128)):
-            if index.query(signature):
-                removed.add(number)
-            else:
-                index.insert(number, signature)
-        return removed
+        index = MinHashLSH(threshold=threshold, num_perm=128)
+        signatures = MinHash.bulk(([s.encode() for s in shingles(text)] for text in texts), num_perm=128)
+        return query_or_insert(signatures, index.query, index.insert)
 
     return {"ours": ours, "gaoya": with_gaoya, "rensa": with_rensa,
             "datasketch, bulk": datasketch_bulk, "datasketch, loop": datasketch_loop}
+
+
+def query_or_insert(items, query, insert):
+    """Return the numbers of the items for which an index of those before them has an answer; the others go into it."""
+    removed = set()
+    for number, item in enumerate(items):
+        if query(item):
+            removed.add(number)
+        else:
+            insert(number, item)
+    return removed
 
 
 def measure_apart(size, threads):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from paths import folder, show
-from weatherman.cli import DONE, GateError, log, parser, run, table
+from weatherman.cli import DONE, GateError, add_config_flags, log, parser, run, table
 from weatherman.files import to_json_line, write_bytes
 
 
@@ -35,11 +35,9 @@ def main(argv=None):
 
 def parse_args(argv):
     flags = parser(__doc__)
-    flags.add_argument("--config", metavar="FILE", help="data configuration (default: configs/data_config.yaml)")
-    flags.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="override one value")
+    add_config_flags(flags)
     flags.add_argument("--seed", type=int, help="override the configured seed, which draws the examples")
     flags.add_argument("--output", metavar="FILE", help="write here instead of data/processed/corpus_report.html")
-    flags.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     return flags.parse_args(argv)
 
 

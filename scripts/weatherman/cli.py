@@ -101,16 +101,21 @@ def parser(doc, **kwargs):
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
 
 
-def add_data_flags(flags, workers=False):
-    """Add the flags every data step has (DESIGN §4). --workers only where the step uses it."""
+def add_config_flags(flags):
+    """Add the flags of every script that reads the data configuration and prints a result."""
     flags.add_argument("--config", metavar="FILE", help="data configuration (default: configs/data_config.yaml)")
     flags.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
                        help="override one value, e.g. --set dedup.threshold=0.9; may be repeated")
+    flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def add_data_flags(flags, workers=False):
+    """Add the flags every data step has (DESIGN §4). --workers only where the step uses it."""
+    add_config_flags(flags)
     flags.add_argument("--output", metavar="FILE", help="write here instead of the usual place")
     flags.add_argument("--seed", type=int, help="override the configured seed")
     if workers:
         flags.add_argument("--workers", type=positive_int, help="processes (default: all cores); the bytes do not depend on it")
-    flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
     flags.add_argument("--dry-run", action="store_true", help="say what would be read and written; write nothing")
     flags.add_argument("--force", action="store_true", help="redo the work although nothing changed")
 

@@ -76,6 +76,12 @@ class Client:
     _delays_s: dict = field(default_factory=dict)   # host -> Crawl-delay
     _ended: dict = field(default_factory=dict)      # host -> when its last request ended, monotonic
 
+    @classmethod
+    def of(cls, settings, public_only=False):
+        """Return the Client of a section of the configuration (schemas.Fetching)."""
+        return cls(settings.wait_s, settings.timeout_s, settings.deadline_s, settings.retries, settings.max_bytes, settings.max_redirects,
+                   public_only)
+
     def get(self, url, etag=None, last_modified=None, complete=None, robots=True):
         """Return the Reply for `url`. Raises Unavailable, or Unreachable where the host is the reason.
 
