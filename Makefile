@@ -64,8 +64,10 @@ lock:  ## resolve the requirements-*.in files anew, keeping pins that still fit 
 	$(COMPILE) -c requirements-remote.txt -c requirements-local.txt requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) -c requirements-local.txt requirements-praw.in -o requirements-praw.txt
 	$(COMPILE) -c requirements-local.txt requirements-bench.in -o requirements-bench.txt
+	$(COMPILE) -c requirements-local.txt requirements-teacher.in -o requirements-teacher.txt
+	$(COMPILE) -c requirements-remote.txt -c requirements-dev.txt requirements-tokenizers.in -o requirements-tokenizers.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
-	@for lock in remote local dev praw bench model; do \
+	@for lock in remote local dev praw bench teacher tokenizers model; do \
 		sed -e "s/ ; ($(MAC)) or ($(BOX))//" -e "s/(\(python_full_version [^)]*\) and $(MAC)) or (\1 and $(BOX))/\1/" \
 			requirements-$$lock.txt > lock.part && mv lock.part requirements-$$lock.txt; done
 	awk '/^[a-z]/ {drop = /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==/} !drop' requirements-remote.txt > requirements-cpu.txt

@@ -2,7 +2,7 @@
 # Make .venv-local, the data tools without torch: on the Mac, or wherever data is prepared.
 # Usage: ./setup_local.sh [--dev] [--add NAME] [--into DIR]
 #   --dev       add what the tests need; the same as --add dev
-#   --add NAME  add requirements-NAME.txt: praw for 02_collect_reddit.py --praw, bench for make bench; may be repeated
+#   --add NAME  add requirements-NAME.txt: praw for 02 --praw, teacher for 06 and 07 --teacher, bench for make bench; may be repeated
 #   --into DIR  another folder than .venv-local
 # PYTHON=/path/to/python3.12 chooses the interpreter. Safe to re-run and to kill: finished work is kept, unfinished redone.
 set -euo pipefail
@@ -22,8 +22,8 @@ main() {
       --dev) extras="$extras dev" ;;
       --add)
         case ${2:-} in
-          dev | praw | bench) extras="$extras $2"; shift ;;
-          *) say "setup_local.sh: --add ${2:-}: expected dev, praw or bench"; exit 2 ;;
+          dev | praw | bench | teacher) extras="$extras $2"; shift ;;
+          *) say "setup_local.sh: --add ${2:-}: expected dev, praw, bench or teacher"; exit 2 ;;
         esac ;;
       --into)
         VENV=${2:-}

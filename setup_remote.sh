@@ -43,7 +43,7 @@ main() {
   while [ $# -gt 0 ]; do
     case $1 in
       --venv | --cpu) how=${1#--} ;;
-      --dev) extras=dev ;;
+      --dev) extras='dev tokenizers' ;;
       -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
       *) say "setup_remote.sh: unknown argument $1 (--help lists them)"; exit 2 ;;
     esac

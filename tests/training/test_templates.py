@@ -156,11 +156,3 @@ def test_llama_tool_calls(llama):
         "It is 21.4 degrees and mainly clear.<|eot_id|>")
     text = llama.decode(encoded.input_ids)
     assert f"<|start_header_id|>ipython<|end_header_id|>\n\n{RESULT}<|eot_id|>" in text and text.count("Environment: ipython") == 1
-
-
-def test_llama_refuses_two_calls_in_a_turn(llama):
-    record = tool_chat()
-    call = record["messages"][2]["tool_calls"][0]
-    record["messages"][2]["tool_calls"] = [call, {**call, "id": "zzzzzzzzz"}]
-    with pytest.raises(Exception, match="one call a turn"):
-        encode(llama, record, 2048)

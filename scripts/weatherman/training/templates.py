@@ -4,6 +4,7 @@ Every fault below has cost somebody a paid run in silence, so `encode` raises in
 words that are not the assistant's, an end of turn that is not learned, a double BOS, schemas padded with nulls, calls or
 results that the template drops or quotes, conversations longer than a row.
 """
+import functools
 import json
 from dataclasses import dataclass
 
@@ -87,10 +88,47 @@ def as_template_messages(messages):
     return turns
 
 
+def takes_parallel_calls(tokenizer):
+    """Return whether the tokenizer's template writes two calls of one turn; Llama 3.1's refuses them."""
+    return _takes_parallel_calls(tokenizer, tokenizer.chat_template)
+
+
+@functools.lru_cache(maxsize=16)
+def _takes_parallel_calls(tokenizer, template):
+    from jinja2 import TemplateError
+    calls = [{"id": name * 9, "type": "function", "function": {"name": name, "arguments": {}}} for name in "ab"]
+    results = [{"role": "tool", "name": call["function"]["name"], "tool_call_id": call["id"], "content": "{}"} for call in calls]
+    probe = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "", "tool_calls": calls}, *results,
+             {"role": "assistant", "content": "!"}]
+    try:
+        tokenizer.apply_chat_template(probe, chat_template=template, tokenize=False)
+    except TemplateError:
+        return False
+    return True
+
+
+def one_call_a_turn(messages):
+    """Return messages with parallel calls made one after the other: each in a turn of its own, its result behind it."""
+    results = {message["tool_call_id"]: message for message in messages if message["role"] == "tool"}
+    turns = []
+    for message in messages:
+        calls = message.get("tool_calls") or []
+        if len(calls) > 1:
+            for at, call in enumerate(calls):
+                turns += [{**message, "content": message["content"] if at == 0 else "", "tool_calls": [call]}, results.pop(call["id"])]
+        elif message["role"] != "tool" or message["tool_call_id"] in results:
+            turns.append(message)
+    return turns
+
+
 def encode(tokenizer, record, max_tokens):
-    """Return the Encoded of one chat record (a dict). Raises TemplateFault that says what is wrong with it."""
+    """Return the Encoded of one chat record (a dict). Raises TemplateFault that says what is wrong with it.
+
+    Parallel calls are written as such where the template can, else one after the other.
+    """
     check_no_nulls(record["tools"], "tools")
-    messages = as_template_messages(record["messages"])
+    messages = record["messages"] if takes_parallel_calls(tokenizer) else one_call_a_turn(record["messages"])
+    messages = as_template_messages(messages)
     rendered = tokenizer.apply_chat_template(messages, tools=record["tools"] or None, tokenize=True, return_dict=True,
                                              return_assistant_tokens_mask=True)
     ids, mask = list(rendered["input_ids"]), list(rendered["assistant_masks"])

