@@ -48,7 +48,7 @@ def read_layer(path, at=()):
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.", f"ls {CONFIGS_DIR}") from None
     except UnicodeDecodeError as error:

@@ -71,7 +71,7 @@ def test_no_torch_for_local():
 
 
 def test_local_packages_are_the_same_on_every_supported_python():
-    backports = {"exceptiongroup"}  # in the standard library from 3.11 on
+    backports = {"exceptiongroup", "tomli"}  # in the standard library from 3.11 on
     for name, (_, marker) in lock("local").items():
         if name in backports:
             continue

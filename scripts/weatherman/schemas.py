@@ -1,6 +1,6 @@
 """What every configuration file may hold. Types and bounds only: values live in the YAML files."""
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -121,36 +121,111 @@ class Chat(Section):
     max_answer_words: int = Field(gt=0)
     min_answer_words: int = Field(gt=0)
     opening_words: int = Field(gt=0)
+    max_turns: int = Field(ge=4)
+    tellings: dict[Literal["whole", "halves", "go_on"], Annotated[float, Share]] = Field(min_length=3)
+
+    @model_validator(mode="after")
+    def shares_add_up(self):
+        _sums_to_one(self.tellings, "tellings")
+        return self
+
+
+class PersonaShares(Section):
+    neutral: float = Share
+    twain: float = Share
+    franklin: float = Share
+
+
+class Scenarios(Section):
+    current: float = Share
+    chain: float = Share
+    forecast: float = Share
+    one_day: float = Share
+    compare: float = Share
+    follow_up: float = Share
+    missing_place: float = Share
+    impossible: float = Share
+    no_tool: float = Share
+    small_talk: float = Share
+    error: float = Share
+    unit_change: float = Share
+    correction: float = Share
+
+
+class Typing(Section):
+    greeting: float = Share
+    polite: float = Share
+    no_capitals: float = Share
+    no_stops: float = Share
+    slips: float = Share
+    chat_words: float = Share
 
 
 class ToolUse(Section):
     count: int = Field(gt=0)
     max_days: int = Field(ge=2, le=14)
-    personas: dict[Literal["neutral", "twain", "franklin"], Annotated[float, Share]]
-    scenarios: dict[Literal["current", "geocode_current", "forecast", "missing_place", "error", "no_tool"], Annotated[float, Share]]
+    personas: PersonaShares
+    scenarios: Scenarios
+    remarks: PersonaShares
+    typing: Typing
 
     @model_validator(mode="after")
     def shares_add_up(self):
-        _sums_to_one(self.personas, "personas")
-        _sums_to_one(self.scenarios, "scenarios")
+        _sums_to_one(self.personas.model_dump(), "personas")
+        _sums_to_one(self.scenarios.model_dump(), "scenarios")
         return self
 
 
+Kind = Literal["literary", "satire", "tool_use", "hybrid", "imported"]
+
+
 class Mixture(Section):
-    literary: float = Share
-    satire: float = Share
-    tool_use: float = Share
-    hybrid: float = Share
+    total: int = Field(gt=0)
+    shares: dict[Kind, Annotated[float, Share]]
+    least: dict[Kind, dict[str, Annotated[float, Share]]]
+    records_per_passage: int = Field(gt=0)
 
     @model_validator(mode="after")
     def shares_add_up(self):
-        _sums_to_one(self.model_dump(), "mixture shares")
+        if missing := set(get_args(Kind)) - set(self.shares):
+            raise ValueError(f'no share is given for "{min(missing)}"')
+        _sums_to_one(self.shares, "mixture shares")
         return self
 
 
 class Split(Section):
     validation: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def something_trains(self):
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train on")
+        return self
+
+
+class Diversity(Section):
+    min_skeletons: int = Field(gt=0)
+    max_answer_skeleton: float = Share
+    max_prompt_skeleton: float = Share
+    max_near_duplicates: float = Share
+    self_bleu_sample: int = Field(ge=2)
+
+
+class Render(Section):
+    models: list[str]
+    max_tokens: int = Field(gt=0)
+
+
+class Weather(Section):
+    open_meteo: str
+    open_meteo_geocoding: str
+    openweathermap: str
+    timeout_s: float = Field(gt=0)
+    deadline_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+    wait_s: float = Field(ge=0)
+    max_bytes: int = Field(gt=0)
 
 
 class DataConfig(Section):
@@ -163,8 +238,11 @@ class DataConfig(Section):
     retention: dict[Literal["gutenberg", "reddit-theonion", "reddit-nottheonion", "web"], Annotated[float, Share]]
     chat: Chat
     tool_use: ToolUse
+    weather: Weather
     mixture: Mixture
     split: Split
+    diversity: Diversity
+    render: Render
 
 
 # --- corpus/keywords.yaml, languages.yaml, graded_words.yaml ------------------------------------------------------------------------------
@@ -201,70 +279,197 @@ class GradedWords(Section):
     mild: Texts
 
 
-# --- dialogue/tool_phrases.yaml, dialogue/chat_phrases.yaml ---------------------------------------------------------------
+# --- dialogue/voices/*.yaml, dialogue/chat_phrases.yaml ---------------------------------------------------------------
 
 Phrases = Annotated[list[str], Field(min_length=1)]
 
 
-class ToolGroup(Section):
-    user: Phrases
-    neutral: Phrases
-    twain: Phrases
-    franklin: Phrases
+def _at_least(count):
+    return Annotated[list[str], Field(min_length=count)]
 
 
-class ForecastGroup(ToolGroup):
-    lines: Phrases
+class ByPersona(Section):
+    neutral: _at_least(2)
+    twain: _at_least(2)
+    franklin: _at_least(2)
 
 
-class ErrorGroup(ToolGroup):
-    error: Literal["not_found", "rate_limit", "too_many_days", "bad_coordinates"]
+class NextFact(Section):
+    wind: _at_least(2)
+    humidity: _at_least(2)
+    feels: _at_least(2)
 
 
-class Talk(Section):
-    user: str
-    neutral: Phrases
-    twain: Phrases
-    franklin: Phrases
+class Impossible(Section):
+    past: _at_least(2)
+    too_far: _at_least(2)
+    control: _at_least(2)
+    other_job: _at_least(2)
+    no_data: _at_least(2)
 
 
-class TalkGroup(Section):
-    talk: list[Talk] = Field(min_length=1)
+class ByError(Section):
+    not_found: _at_least(2)
+    out_of_range: _at_least(2)
+    rate_limit: _at_least(2)
+    timeout: _at_least(2)
+    empty: _at_least(2)
 
 
-class SystemPrompts(Section):
-    neutral: Phrases
-    twain: Phrases
-    franklin: Phrases
+class UserTurns(Section):
+    now: _at_least(4)
+    now_at: _at_least(3)
+    ahead: _at_least(4)
+    day: _at_least(3)
+    compare: _at_least(3)
+    no_place: _at_least(4)
+    names_place: _at_least(3)
+    next_day: _at_least(3)
+    next_place: _at_least(3)
+    next_fact: NextFact
+    unit: _at_least(3)
+    correction: _at_least(3)
+    impossible: Impossible
 
 
-class ToolPhrases(Section):
-    system: SystemPrompts
-    current: list[ToolGroup] = Field(min_length=1)
-    geocode_current: list[ToolGroup] = Field(min_length=1)
-    forecast: list[ForecastGroup] = Field(min_length=1)
-    missing_place: list[ToolGroup] = Field(min_length=1)
-    error: list[ErrorGroup] = Field(min_length=1)
-    no_tool: list[TalkGroup] = Field(min_length=1)
+class NowAnswers(Section):
+    open: _at_least(4)
+    tell: _at_least(8)
+    remark: _at_least(3)
 
 
-class LiteraryPool(Section):
-    twain: Phrases
-    franklin: Phrases
-    describe: Phrases
-    carry_on: Phrases
+class AheadAnswers(Section):
+    open: _at_least(3)
+    line: _at_least(3)
+    tell: _at_least(4)
+    remark: _at_least(2)
 
 
-class HeadlinePool(Section):
-    system: Phrases
-    satire: Phrases
-    odd_system: Phrases
-    odd_news: Phrases
+class DayAnswers(Section):
+    open: _at_least(3)
+    tell: _at_least(4)
+    remark: _at_least(2)
+
+
+class CompareAnswers(Section):
+    tell: _at_least(3)
+    verdict: _at_least(2)
+
+
+class Answers(Section):
+    now: NowAnswers
+    ahead: AheadAnswers
+    day: DayAnswers
+    compare: CompareAnswers
+    corrected: _at_least(3)
+    ask_place: _at_least(3)
+    impossible: Impossible
+    error: ByError
+    way_on: ByError
+
+
+class AnswersByPersona(Section):
+    neutral: Answers
+    twain: Answers
+    franklin: Answers
+
+
+class Talk(ByPersona):
+    user: _at_least(2)
+
+
+class VoiceFile(Section):
+    """One voice of the tool dialogues. `weight`: how often it is drawn against the others."""
+
+    weight: float = Field(gt=0)
+    system: ByPersona
+    user: UserTurns
+    answers: AnswersByPersona
+    talk: list[Talk] = Field(min_length=4)
+    knowledge: list[Talk] = Field(min_length=4)
+
+
+class Subjects(Section):
+    vague: Phrases
+    not_people: Phrases
+    sections: Phrases
+
+
+class Registers(Section):
+    plain: Phrases
+    polite: Phrases
+    curt: Phrases
+    chatty: Phrases
+
+
+class SystemParts(Section):
+    who: Phrases
+    how: Phrases
 
 
 class ChatPhrases(Section):
-    literary: list[LiteraryPool] = Field(min_length=1)
-    headline: list[HeadlinePool] = Field(min_length=1)
+    registers: dict[Literal["plain", "polite", "curt", "chatty"], Annotated[float, Share]]
+    parts: dict[Literal["opening", "wish", "wish_first"], Annotated[float, Share]] = Field(min_length=3)
+    openings: Registers
+    wishes: dict[Literal["prose", "line"], Registers] = Field(min_length=2)
+    requests: dict[Literal["describe", "page", "continue", "satire", "odd_news", "saying"], Registers] = Field(min_length=6)
+    go_on: Phrases
+    system: dict[Literal["twain", "franklin", "web", "satire", "odd_news"], SystemParts] = Field(min_length=5)
+    scene: Phrases
+
+    @model_validator(mode="after")
+    def shares_add_up(self):
+        _sums_to_one(self.registers, "registers")
+        return self
+
+
+# --- dialogue/teacher.yaml ----------------------------------------------------------------------------------------------
+
+class TeacherClient(Section):
+    timeout_s: float = Field(gt=0)
+    retries: int = Field(ge=0)
+    in_flight: int = Field(ge=1)
+    max_failures: int = Field(ge=1)
+
+
+class TeacherTask(Section):
+    parameters: dict[str, int | float | str | bool]
+    system: str = Field(min_length=1)
+    user: str = Field(min_length=1)
+
+
+class TeacherPrompt(TeacherTask):
+    kinds: Texts
+    min_words: int = Field(ge=1)
+    max_words: int = Field(ge=1)
+    min_known: float = Share
+    request_words: Texts
+
+
+class TeacherVersion(TeacherTask):
+    min_ratio: float = Field(gt=0, le=1)
+    max_ratio: float = Field(ge=1)
+    max_similarity: float = Share
+
+
+class TeacherRestyle(TeacherVersion):
+    kinds: Texts
+    requests: Phrases
+
+
+class TeacherRewrite(TeacherVersion):
+    min_own: float = Share
+
+
+class TeacherSettings(Section):
+    client: TeacherClient
+    keys: dict[str, str]
+    tries: int = Field(ge=1)
+    prompt: TeacherPrompt
+    restyle: TeacherRestyle
+    rewrite: TeacherRewrite
+    again: str
+    reasons: dict[str, str]
 
 
 # --- training_config.yaml, models.yaml, eval_config.yaml ----------------------------------------------------------------

