@@ -8,7 +8,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 CallId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{9}$")]  # Mistral accepts no other form
 Text = Annotated[str, StringConstraints(min_length=1)]
 Persona = Literal["twain", "franklin", "neutral"]
-Source = Literal["gutenberg", "reddit-theonion", "reddit-nottheonion", "web", "synthetic"]
+Source = Literal["gutenberg", "reddit-theonion", "reddit-nottheonion", "web", "synthetic", "imported"]
 
 
 class Strict(BaseModel):
