@@ -41,7 +41,7 @@ lint:  ## ruff and shellcheck
 	$(LOCAL)/shellcheck -x $(SHELL_FILES)
 
 test:  ## every test: the data half in .venv-local (on Python 3.10 too where there is one), the training half in .venv-cpu
-	@./setup_local.sh --dev --add praw
+	@./setup_local.sh --dev --add praw --add teacher
 	@./setup_remote.sh --cpu --dev
 	@$(MAKE) --no-print-directory test-data310
 	$(LOCAL)/python $(DATA_PYTEST) tests --ignore=tests/training

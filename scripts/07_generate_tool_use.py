@@ -22,7 +22,7 @@ from weatherman.dialogue.world import ELEVATIONS
 from weatherman.serving.worker import local_model
 from weatherman.step import Step
 
-MAX_DRAWS = 20  # a dialogue that says what an earlier one said is drawn anew this often
+MAX_DRAWS = 20  # a dialogue that is refused is drawn anew this often; then it is left out
 
 
 def main(argv=None):
@@ -64,29 +64,21 @@ def generate(step, tool_use, seed, teacher):
 
 
 def good_dialogues(step, tool_use, seed):
-    """Yield every dialogue that is new, well formed and grounded; the others are rejected."""
+    """Yield dialogues that are new, well formed and grounded; one that is not is rejected and drawn anew."""
     writer, said = Writer(seed, tool_use), set()
     pairs = plan(tool_use, tool_use["count"], seed)
     for number, (scenario, persona) in enumerate(progress(pairs, "dialogues", total=len(pairs))):
-        record, words = new_dialogue(writer, number, scenario, persona, said)
-        problem = "duplicate" if words in said else find_problem(record)
-        if problem:
+        for attempt in range(MAX_DRAWS):
+            record = writer.dialogue(number, scenario, persona, attempt)
+            words = conversation_key(record)
+            problem = f"duplicate: {words}" if words in said else find_problem(record)
+            if problem is None:
+                said.add(words)
+                yield record
+                break
             reason, _, detail = problem.partition(": ")
             step.seen()
-            step.reject(reason, file=VOICES, id=record["id"], excerpt=detail or words)
-        else:
-            said.add(words)
-            yield record
-
-
-def new_dialogue(writer, number, scenario, persona, said):
-    """Return (record, its user and assistant words), drawn again while an earlier dialogue has the same words."""
-    for attempt in range(MAX_DRAWS):
-        record = writer.dialogue(number, scenario, persona, attempt)
-        words = conversation_key(record)
-        if words not in said:
-            break
-    return record, words
+            step.reject(reason, file=VOICES, id=record["id"], excerpt=detail)
 
 
 def find_problem(record):

@@ -17,7 +17,7 @@ from weatherman.dialogue.answers import Speaker, asked_facts
 from weatherman.dialogue.arguments import check_arguments
 from weatherman.dialogue.facts import current_facts, day_facts, forecast_facts
 from weatherman.dialogue.grounding import ungrounded
-from weatherman.dialogue.leakage import skeleton, templates
+from weatherman.dialogue.leakage import conversation_key, skeleton, templates
 from weatherman.dialogue.phrases import parse, slots
 from weatherman.dialogue.scenarios import SCENARIOS, mistyped
 from weatherman.dialogue.tool_dialogues import Writer, plan
@@ -118,7 +118,7 @@ def test_every_record_names_its_voice(dialogues, writer):
         provenance = record["provenance"]
         name = provenance["split_group"].removeprefix("voice:")
         assert provenance["documents"][0] == {"id": f"voice:{name}", "sha256": voices[name].sha256, "start": 0, "end": voices[name].size,
-                                              "license": "CC0-1.0, written for Weatherman-LoRA"}
+                                              "license": "CC0-1.0, written for Weatherman-LoRA; places from GeoNames, CC BY 4.0"}
         assert provenance["generator"] == f"07_generate_tool_use/{record['tags']['scenario']}"
 
 
@@ -156,10 +156,23 @@ def function_of(record):
     return record["messages"][-3]["tool_calls"][0]["function"]
 
 
-def test_what_was_said_before_is_drawn_anew(writer):
-    record, words = SCRIPT.new_dialogue(writer, 5, "no_tool", "neutral", set())
-    again, others = SCRIPT.new_dialogue(writer, 5, "no_tool", "neutral", {words})
-    assert others != words and again["messages"] != record["messages"]
+class Rejects(list):
+    """The part of a Step that the generator of dialogues uses."""
+
+    def seen(self):
+        pass
+
+    def reject(self, reason, **row):
+        self.append((reason, row["id"]))
+
+
+def test_what_was_said_before_is_rejected_and_drawn_anew():
+    only = {**SETTINGS, "scenarios": {**dict.fromkeys(SETTINGS["scenarios"], 0.0), "no_tool": 1.0}, "count": 400}
+    rejects = Rejects()
+    records = list(SCRIPT.good_dialogues(rejects, only, SEED))
+    assert len(records) == 400 == len({conversation_key(record) for record in records})
+    assert len(rejects) > 0 and {reason for reason, _ in rejects} == {"duplicate"}
+    assert {name for _, name in rejects} < {record["id"] for record in records}
 
 
 # --- each scenario ----------------------------------------------------------------------------------------------------

@@ -29,6 +29,42 @@ svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft);
 footer { color: var(--soft); font-size: .85rem; margin-top: 3rem; }
 @media (max-width: 34rem) { body { padding: 1.5rem .9rem; } th, td, thead th { padding: .35rem .2rem; font-size: .8rem; } }
 """
+# On top of STYLE: a report of several sections, with a list of them beside it.
+REPORT_STYLE = """
+body { max-width: 78rem; } main { min-width: 0; max-width: 62rem; }
+h2 { font-size: 1.4rem; margin: 3.2rem 0 .6rem; padding-top: .8rem; border-top: 2px solid var(--line); scroll-margin-top: 1rem; }
+#overview { border: 0; margin-top: 0; padding: 0; } h3 { font-size: 1.05rem; margin: 2rem 0 .6rem; }
+h4 { font-size: .95rem; margin: 0 0 .4rem; } h4 small { font-weight: 400; color: var(--soft); }
+a { color: var(--second); } code { font: .92em ui-monospace, Menlo, Consolas, monospace; } p { margin: .4rem 0 .9rem; max-width: 46rem; }
+nav { font-size: .9rem; margin-bottom: 1.4rem; } nav b { display: block; color: var(--soft); font-weight: 500; }
+nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
+@media (min-width: 66rem) { body { display: grid; grid-template-columns: 12rem 1fr; gap: 2.5rem; }
+        nav { position: sticky; top: 2.5rem; align-self: start; } nav ul { display: block; } nav li { margin: .35rem 0; } }
+.verdict { border-left: 6px solid var(--second); margin: 0 0 1.4rem; } .verdict.alarm { border-color: var(--alarm); }
+.verdict ul { margin: .3rem 0 0; padding-left: 1.2rem; } .verdict p { margin: 0; max-width: none; } .alarm b { color: var(--alarm); }
+.funnel { position: relative; display: block; height: .55rem; margin-top: .35rem; min-width: 4.5rem; max-width: 22rem; border-radius: 3px;
+        background: var(--faint); overflow: hidden; } .funnel i { position: absolute; inset: 0 auto 0 0; }
+.first { background: var(--first); opacity: .55; } .second { background: var(--second); }
+.key { color: var(--soft); font-size: .85rem; } .key span { white-space: nowrap; margin-right: 1rem; }
+.key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; vertical-align: -.08rem; margin-right: .35rem; }
+.key i.none { background: var(--faint); outline: 1px solid var(--line); }
+.charts, .reasons { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: .8rem; }
+svg .all { fill: var(--first); opacity: .55; } svg .part { fill: var(--second); }
+.reasons li { font-size: .9rem; margin-top: .55rem; overflow-wrap: anywhere; }
+.where { display: block; color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
+.words { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .15rem 1.6rem; }
+.words, .reasons ul { margin: 0; padding: 0; list-style: none; }
+.words li { display: flex; justify-content: space-between; padding: .15rem 0; position: relative; font-variant-numeric: tabular-nums; }
+.words i { position: absolute; left: 0; bottom: 0; height: 3px; background: var(--second); border-radius: 2px; }
+.cluster { margin: .8rem 0; } .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .4rem 1.6rem; padding: .6rem 0; }
+.pair + .pair { border-top: 1px solid var(--line); } .pair > div { min-width: 0; overflow-wrap: anywhere; }
+@media (max-width: 44rem) { .pair { grid-template-columns: 1fr; } }
+.side { display: block; margin-bottom: .2rem; color: var(--soft); font-size: .8rem; } .side b { color: var(--ink); }
+mark { background: var(--mark); color: inherit; font-weight: 600; text-decoration: underline 2px; text-underline-offset: 3px; }
+mark::before { content: " [only here: "; } mark::after { content: "] "; }  /* for screen readers */
+mark::before, mark::after { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(100%); white-space: nowrap; }
+.gap { color: var(--soft); font-size: .85em; font-style: italic; }
+"""
 
 
 class Markup(str):
@@ -73,6 +109,21 @@ def page(title, *content, style="", nav=None):
 def tile(value, label):
     """Return one large figure with its label below."""
     return tag("div", tag("b", value), tag("span", label), class_="tile")
+
+
+def section(title, *content):
+    """Return a part of a report that its list of parts can lead to."""
+    return tag("section", tag("h2", title, id=title.lower()), *content)
+
+
+def keys(note="", **meanings):
+    """Return a line that says what the colours mean. meanings: {colour: text}."""
+    return tag("p", *(tag("span", tag("i", class_=colour), text) for colour, text in meanings.items()), note, class_="key")
+
+
+def percent(share):
+    """Return 0.5 as "50.0 %"; a little is not written as nothing."""
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def table(rows, headers, texts=1):

@@ -183,7 +183,7 @@ class Mixture(Section):
     total: int = Field(gt=0)
     shares: dict[Kind, Annotated[float, Share]]
     least: dict[Kind, dict[str, Annotated[float, Share]]]
-    records_per_passage: int = Field(gt=0)
+    tellings_per_passage: float = Field(gt=0)
 
     @model_validator(mode="after")
     def shares_add_up(self):

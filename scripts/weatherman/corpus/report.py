@@ -5,7 +5,7 @@ from paths import show
 from weatherman import html
 from weatherman.corpus.clusters import CLUSTERS, compare
 from weatherman.corpus.survey import EXAMPLES, UNKNOWN
-from weatherman.html import bars, histogram, join, table, tag, tile
+from weatherman.html import REPORT_STYLE, bars, histogram, join, keys, percent, section, table, tag, tile
 from weatherman.step import rejects_path
 
 KEYWORDS = 24  # of a source, the most frequent ones
@@ -14,43 +14,6 @@ KINDS = {  # reject reason of 05: (heading, which clusters are shown, what the n
     "duplicate_edition": ("Passages that another edition holds", f"the {CLUSTERS} least covered of each source", "covered share"),
     "duplicate_exact": ("Exact duplicates: the same words", f"{CLUSTERS} of each source, drawn", "similarity"),
 }
-
-STYLE = """
-body { max-width: 78rem; } main { min-width: 0; max-width: 62rem; }
-h2 { font-size: 1.4rem; margin: 3.2rem 0 .6rem; padding-top: .8rem; border-top: 2px solid var(--line); scroll-margin-top: 1rem; }
-#overview { border: 0; margin-top: 0; padding: 0; } h3 { font-size: 1.05rem; margin: 2rem 0 .6rem; }
-h4 { font-size: .95rem; margin: 0 0 .4rem; } h4 small { font-weight: 400; color: var(--soft); }
-a { color: var(--second); } code { font: .92em ui-monospace, Menlo, Consolas, monospace; } p { margin: .4rem 0 .9rem; max-width: 46rem; }
-nav { font-size: .9rem; margin-bottom: 1.4rem; } nav b { display: block; color: var(--soft); font-weight: 500; }
-nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
-@media (min-width: 66rem) { body { display: grid; grid-template-columns: 12rem 1fr; gap: 2.5rem; }
-        nav { position: sticky; top: 2.5rem; align-self: start; } nav ul { display: block; } nav li { margin: .35rem 0; } }
-.verdict { border-left: 6px solid var(--second); margin: 0 0 1.4rem; } .verdict.alarm { border-color: var(--alarm); }
-.verdict ul { margin: .3rem 0 0; padding-left: 1.2rem; } .verdict p { margin: 0; max-width: none; } .alarm b { color: var(--alarm); }
-.funnel { position: relative; display: block; height: .55rem; margin-top: .35rem; min-width: 4.5rem; max-width: 22rem; border-radius: 3px;
-        background: var(--faint); overflow: hidden; } .funnel i { position: absolute; inset: 0 auto 0 0; }
-.first { background: var(--first); opacity: .55; } .second { background: var(--second); }
-.key { color: var(--soft); font-size: .85rem; } .key span { white-space: nowrap; margin-right: 1rem; }
-.key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; vertical-align: -.08rem; margin-right: .35rem; }
-.key i.none { background: var(--faint); outline: 1px solid var(--line); }
-.charts, .reasons { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: .8rem; }
-svg .all { fill: var(--first); opacity: .55; } svg .part { fill: var(--second); }
-.reasons li { font-size: .9rem; margin-top: .55rem; overflow-wrap: anywhere; }
-.where { display: block; color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
-.words { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .15rem 1.6rem; }
-.words, .reasons ul { margin: 0; padding: 0; list-style: none; }
-.words li { display: flex; justify-content: space-between; padding: .15rem 0; position: relative; font-variant-numeric: tabular-nums; }
-.words i { position: absolute; left: 0; bottom: 0; height: 3px; background: var(--second); border-radius: 2px; }
-.cluster { margin: .8rem 0; } .pair { display: grid; grid-template-columns: 1fr 1fr; gap: .4rem 1.6rem; padding: .6rem 0; }
-.pair + .pair { border-top: 1px solid var(--line); } .pair > div { min-width: 0; overflow-wrap: anywhere; }
-@media (max-width: 44rem) { .pair { grid-template-columns: 1fr; } }
-.side { display: block; margin-bottom: .2rem; color: var(--soft); font-size: .8rem; } .side b { color: var(--ink); }
-mark { background: var(--mark); color: inherit; font-weight: 600; text-decoration: underline 2px; text-underline-offset: 3px; }
-mark::before { content: " [only here: "; } mark::after { content: "] "; }  /* for screen readers */
-mark::before, mark::after { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(100%); white-space: nowrap; }
-.gap { color: var(--soft); font-size: .85em; font-style: italic; }
-"""
-
 
 def page(found, clusters, limits, below, not_collected):
     """Return the whole page (str).
@@ -68,21 +31,12 @@ def page(found, clusters, limits, below, not_collected):
         overview(found, limits, below), *(source_section(source, limits.get(source.name)) for source in sources),
         duplicates_section(found, clusters), collected_section(found, not_collected), runs_section(found),
         tag("footer", "Written by corpus_report.py. The examples are drawn with the seed; the same files give the same page."),
-        style=STYLE, nav=nav)
+        style=REPORT_STYLE, nav=nav)
 
 
 def finished(run):
     """Return when a run ended: 2026-11-21 06:54 UTC."""
     return f"{run.manifest['finished_at'][:16].replace('T', ' ')} UTC"
-
-
-def percent(share):
-    """Return 0.5 as "50.0 %"; a little is not written as nothing."""
-    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
-
-
-def section(title, *content):
-    return tag("section", tag("h2", title, id=title.lower()), *content)
 
 
 def overview(found, limits, below):
@@ -101,11 +55,6 @@ def overview(found, limits, below):
 
 def key():
     return keys(none="came in", first="kept by cleaning (04)", second="kept by deduplication (05): unique")
-
-
-def keys(note="", **meanings):
-    """Return a line that says what the colours mean. meanings: {colour: text}."""
-    return tag("p", *(tag("span", tag("i", class_=colour), text) for colour, text in meanings.items()), note, class_="key")
 
 
 def verdict(found, limits, below):

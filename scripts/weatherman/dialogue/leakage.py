@@ -1,21 +1,26 @@
-"""What two splits share and must not: records, texts, documents, sentence templates.
+"""What two splits share and must not: conversations, documents, works, sentence templates, near-duplicates.
 
-These checks look at the records alone; they do not trust the groups that 08 splits by.
+These checks look at the records alone; they do not trust the groups that 08 splits by. The instructions of style records are
+not compared: all come from one grammar, and the same instruction may stand before different books.
 """
 import re
 from collections import defaultdict
+from functools import cache
 
 from weatherman.cli import GateError
-from weatherman.dialogue.mixture import SPLITS
+from weatherman.dialogue.mixture import SPLITS, kind_of
 
 SHINGLE_WORDS = 5
-NEAR = 0.8           # Jaccard similarity or containment of word 5-grams at and above which two answers are one
-LONG_WORDS = 50      # containment is asked of answers from this length on
+SHINGLE_CHARACTERS = 5
+NEAR = 0.8           # Jaccard similarity or containment at and above which two texts are one
+LONG_SHINGLES = 46   # containment is asked of texts with as many different shingles: of 50 words, or of a headline of 50 characters
 TEMPLATE_WORDS = 4   # a sentence with fewer words of its own, once masked, is no template
+SHOWN = 5
 QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
 NUMBER = re.compile(r"-?\d+(?:[.:,]\d+)*")
 CAPITALISED = re.compile(r"\b[^\W\d_a-z][\w’'-]*")
 SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\bSt\.)\s+|\n+")
+WORD = re.compile(r"\w+")
 
 
 def skeleton(text):
@@ -24,25 +29,40 @@ def skeleton(text):
     return re.sub(r"C(?:\W{1,2}C)+", "C", text)
 
 
+@cache
+def _conditions():
+    """Return a pattern of the weather conditions a service can name: they are facts, not the words of a template."""
+    from weatherman.dialogue.weather_api import WMO
+    names = sorted({name.lower() for name in WMO.values()}, key=len, reverse=True)
+    return re.compile(r"\b(?:an? )?(?:" + "|".join(map(re.escape, names)) + r")\b", re.I)
+
+
 def templates(record):
-    """Return the template sentences of a record: of the instruction (first paragraph) of each user turn, and, where the answer
-    is synthetic too, of the answers, without what they quote from a tool result."""
-    texts = [m["content"].split("\n\n")[0] for m in record["messages"] if m["role"] == "user"]
-    if record["tags"]["source"] == "synthetic":
-        texts += [m["content"] for m in record["messages"] if m["role"] == "assistant"]
+    """Return the template sentences of a synthetic tool dialogue, of user and assistant, facts masked; none for other records.
+
+    What is quoted from a tool result is no sentence of the dialogue.
+    """
+    if record["tags"]["source"] != "synthetic":
+        return set()
     results = " ".join(m["content"] for m in record["messages"] if m["role"] == "tool")
     found = set()
-    for text in texts:
-        for sentence in SENTENCE_END.split(QUOTED.sub('""', text)):
-            masked = skeleton(sentence)
-            if len(re.findall(r"\b[a-z]", masked)) >= TEMPLATE_WORDS and sentence not in results:
-                found.add(masked)
+    for message in record["messages"]:
+        if message["role"] in ("user", "assistant"):
+            for sentence in SENTENCE_END.split(QUOTED.sub('""', message["content"])):
+                masked = skeleton(_conditions().sub("C", sentence))
+                if len(re.findall(r"\b[a-z]", masked)) >= TEMPLATE_WORDS and sentence not in results:
+                    found.add(masked)
     return found
 
 
 def words_of(text):
     """Return the words of a text in lower case: what two texts must differ in to be different."""
-    return re.findall(r"\w+", text.lower())
+    return WORD.findall(text.lower())
+
+
+def said(record, role):
+    """Return all that one role says in a record, as one text."""
+    return " ".join(m["content"] for m in record["messages"] if m["role"] == role)
 
 
 def conversation_key(record):
@@ -50,68 +70,111 @@ def conversation_key(record):
     return " ".join(word for m in record["messages"] if m["role"] in ("user", "assistant") for word in words_of(m["content"]))
 
 
-def shingles(text):
-    """Return the set of hashed word 5-grams of a text; a shorter text is one shingle."""
+def material(record):
+    """Return what a user brings to the conversation: all of the user's words in a tool dialogue or an imported one; in a style record,
+    the text that stands behind the instruction (the opening of a passage)."""
+    turns = [m["content"] for m in record["messages"] if m["role"] == "user"]
+    if kind_of(record["tags"]) in ("literary", "satire"):
+        turns = [turn.partition("\n\n")[2] for turn in turns]
+    return " ".join(filter(None, turns))
+
+
+def word_shingles(text):
+    """Return the set of word 5-grams of a text; empty below five words."""
     words = words_of(text)
-    return {hash(tuple(words[i:i + SHINGLE_WORDS])) for i in range(max(1, len(words) - SHINGLE_WORDS + 1))}
+    return set(zip(*(words[n:] for n in range(SHINGLE_WORDS))))
 
 
-def shared(records_by_split, keys):
-    """Return up to five texts "KEY: id (split), id (split)" for keys that occur in two splits. keys(record) gives a record's keys."""
+def character_shingles(text):
+    """Return the set of character 5-grams of a short text, words apart by one space; empty below five characters."""
+    flat = " ".join(words_of(text))
+    return {flat[n:n + SHINGLE_CHARACTERS] for n in range(len(flat) - SHINGLE_CHARACTERS + 1)}
+
+
+def shared(splits, keys):
+    """Return a text "KEY: id (split), id (split)" for each record that shares a key with an earlier split. keys(record) gives its keys."""
     owner, findings = {}, []
     for split in SPLITS:
-        for record in records_by_split[split]:
-            for key in keys(record):
+        for record in splits[split]:
+            for key in sorted(keys(record)):
                 first_split, first_id = owner.setdefault(key, (split, record["id"]))
-                if first_split != split and len(findings) < 5:
+                if first_split != split:
                     findings.append(f"{str(key)[:120]}: {first_id} ({first_split}), {record['id']} ({split})")
     return findings
 
 
-def near_duplicates(records_by_split):
-    """Return up to five texts for answers that are nearly the same in two splits.
+def near_duplicates(splits, text_of, shingles=word_shingles):
+    """Return [(record, split, record, split, similarity)] for each two texts that are nearly the same, the earlier split first.
 
-    Held-out answers are indexed by shingle and every record is looked up in the index, so the cost grows with the held-out part.
+    Held-out texts are indexed by shingle and every text is looked up in the index, so the cost grows with the held-out part.
+    text_of(record): the text, "" to leave the record out.
     """
-    index, answers, findings = defaultdict(list), [], []
+    index, held_out, findings = defaultdict(list), [], []
     for split in SPLITS[1:]:
-        for record in records_by_split[split]:
-            found = shingles(answer_text(record))
+        for record in splits[split]:
+            found = shingles(text_of(record))
             for shingle in found:
-                index[shingle].append(len(answers))
-            answers.append((split, record["id"], len(found)))
-    for split in SPLITS:
-        for record in records_by_split[split]:
-            found, overlaps = shingles(answer_text(record)), defaultdict(int)
+                index[shingle].append(len(held_out))
+            held_out.append((record, split, len(found)))
+    for split in SPLITS[:-1]:
+        for record in splits[split]:
+            found, overlaps = shingles(text_of(record)), defaultdict(int)
             for shingle in found:
                 for number in index.get(shingle, ()):
                     overlaps[number] += 1
             for number, overlap in overlaps.items():
-                other_split, other_id, size = answers[number]
-                if SPLITS.index(other_split) > SPLITS.index(split) and _near(overlap, len(found), size) and len(findings) < 5:
-                    findings.append(f"{record['id']} ({split}), {other_id} ({other_split})")
-    return findings
+                other, other_split, size = held_out[number]
+                if SPLITS.index(other_split) > SPLITS.index(split) and (alike := similarity(overlap, len(found), size)) >= NEAR:
+                    findings.append((record, split, other, other_split, alike))
+    return sorted(findings, key=lambda found: (found[0]["id"], found[2]["id"]))
 
 
-def _near(overlap, size, other_size):
+def similarity(overlap, size, other_size):
+    """Return the Jaccard similarity of two sets of shingles, or how much of the smaller one the larger holds, if it is long enough."""
     smaller = min(size, other_size)
-    return overlap / (size + other_size - overlap) >= NEAR or smaller >= LONG_WORDS - SHINGLE_WORDS + 1 and overlap / smaller >= NEAR
+    return max(overlap / (size + other_size - overlap), overlap / smaller if smaller >= LONG_SHINGLES else 0)
 
 
-def answer_text(record):
-    return " ".join(m["content"] for m in record["messages"] if m["role"] == "assistant")
+def headline(record):
+    """Return the headline that a record tells, "" for any other record."""
+    return said(record, "assistant") if kind_of(record["tags"]) == "satire" else ""
 
 
-def check_leakage(records_by_split):
-    """Raise GateError for the first kind of thing that two splits share."""
-    checks = {
-        "the same conversation": lambda: shared(records_by_split, lambda r: [conversation_key(r)]),
-        "the same source document": lambda: shared(records_by_split, lambda r: [d["id"] for d in r["provenance"]["documents"]]),
-        "the same sentence template": lambda: shared(records_by_split, templates),
-        "nearly the same answer": lambda: near_duplicates(records_by_split),
+def answer(record):
+    """Return all that the assistant says, "" for a headline."""
+    return "" if kind_of(record["tags"]) == "satire" else said(record, "assistant")
+
+
+def near_headlines(splits):
+    """Return near_duplicates of headlines, which are too short to be compared by words."""
+    return near_duplicates(splits, headline, character_shingles)
+
+
+def find_leaks(splits, works):
+    """Return {what is looked for: findings}. works: {document id: name of the work}, where two documents can be editions of one."""
+    def documents(record):
+        return {document["id"] for document in record["provenance"]["documents"]}
+
+    def told(findings):
+        return [f"{one['id']} ({split}), {other['id']} ({other_split}): {alike:.2f}" for one, split, other, other_split, alike in findings]
+
+    return {
+        "the same conversation": shared(splits, lambda r: [conversation_key(r)]),
+        "the same source document": shared(splits, documents),
+        "the same work": shared(splits, lambda r: {works[name] for name in documents(r) if name in works}),
+        "the same sentence template": shared(splits, templates),
+        "nearly the same answer": told(near_duplicates(splits, answer)),
+        "nearly the same user turns": told(near_duplicates(splits, material)),
+        "nearly the same headline": told(near_headlines(splits)),
     }
-    for what, find in checks.items():
-        findings = find()
-        if findings:
-            raise GateError(f"{what} is in two splits:\n  " + "\n  ".join(findings),
-                            "records that share it need one split_group: mend the step that writes them (06 or 07), or deduplicate (05)")
+
+
+def check_leakage(splits, works):
+    """Return {what is looked for: 0}. Raises GateError that shows what two splits share."""
+    found = find_leaks(splits, works)
+    shown = [f"{what} is in two splits, {len(findings):,} times:\n  " + "\n  ".join(findings[:SHOWN])
+             for what, findings in found.items() if findings]
+    if shown:
+        raise GateError("\n".join(shown),
+                        "records that share it need one split_group: mend the step that writes them (06 or 07), or deduplicate (05)")
+    return {what: 0 for what in found}

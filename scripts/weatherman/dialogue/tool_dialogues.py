@@ -8,7 +8,7 @@ from weatherman.dialogue.mixture import largest_remainder
 from weatherman.dialogue.scenarios import SCENARIOS
 from weatherman.dialogue.voices import VOICES, load_voices
 
-LICENSE = "CC0-1.0, written for Weatherman-LoRA"
+LICENSE = "CC0-1.0, written for Weatherman-LoRA; places from GeoNames, CC BY 4.0"
 TONES = {"neutral": "neutral", "twain": "humorous", "franklin": "didactic"}
 
 
