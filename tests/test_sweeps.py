@@ -41,7 +41,7 @@ def test_every_configuration_loads(name):
 def test_every_yaml_file_is_covered():
     layers = {p for folder in ("presets", "hardware") for p in (CONFIGS_DIR / folder).glob("*.yaml")}
     known = {CONFIGS_DIR / name for name in schemas.SCHEMAS} | layers
-    loaded_by_their_module = {CONFIGS_DIR / "hosts.example.yaml", CONFIGS_DIR / "hosts.yaml", *(CONFIGS_DIR / "dialogue").glob("*.yaml"),
+    loaded_by_their_module = {CONFIGS_DIR / "hosts.example.yaml", CONFIGS_DIR / "hosts.yaml", *(CONFIGS_DIR / "dialogue").rglob("*.yaml"),
                               *(CONFIGS_DIR / "corpus").glob("*.yaml")}
     assert set(CONFIGS_DIR.rglob("*.yaml")) <= known | loaded_by_their_module
     assert len(layers) >= 2
@@ -80,7 +80,8 @@ def test_every_key_has_a_reader():
     code = "\n".join(p.read_text() for p in SCRIPTS_DIR.rglob("*.py") if p.name != "schemas.py")
     keys = set().union(*(schema_keys(schema) for schema in schemas.SCHEMAS.values()))
     assert len(keys) > 60
-    unread = {key for key in keys - READ_ELSEWHERE if not re.search(rf"\.{key}\b|[\"']{key}[\"']", code)}
+    # A scenario is read by the function of its name.
+    unread = {key for key in keys - READ_ELSEWHERE if not re.search(rf"\.{key}\b|[\"']{key}[\"']|^def {key}\(talk", code, re.M)}
     assert not unread, f"no code reads: {sorted(unread)}"
 
 
