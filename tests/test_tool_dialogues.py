@@ -236,6 +236,23 @@ def test_two_places_are_both_told(of):
             assert arguments["city"] in said(record)[0]
 
 
+def test_all_places_of_a_conversation_are_asked_about_at_the_same_moment(of):
+    """At 12:00 in Berlin it is 16:30 in Mumbai: clocks differ by their offsets."""
+    for record in of["compare"]:
+        moments = set()
+        for _, _, body in calls(record)[2:]:
+            hour, minute = map(int, body["current"]["time"][-5:].split(":"))
+            moments.add((hour * 60 + minute - body["utc_offset_seconds"] // 60) % 1440)
+        assert len(moments) == 1
+
+
+def test_no_question_is_put_twice_in_the_same_words(writer):
+    """Not even with another day in it: "And Friday?", then no "And Sunday?"."""
+    for number in range(100):
+        asked = [skeleton(text) for text in said(writer.dialogue(number, "follow_up", "twain"), "user")]
+        assert len(set(asked)) == len(asked)
+
+
 def test_another_unit_is_the_same_call_about_the_same_weather(of):
     for record in of["unit_change"]:
         (_, before, one), (_, after, other) = calls(record)[1:]
@@ -288,10 +305,13 @@ def test_a_day_of_a_forecast_that_is_there_needs_no_call(writer):
     found = 0
     for number in range(60):
         record = writer.dialogue(number, "follow_up", "neutral")
-        forecasts = [body["daily"]["time"] for name, _, body in calls(record) if name == "get_forecast"]
-        for days, later in zip(forecasts, forecasts[1:]):
-            assert len(later) > len(days) or record["messages"][-1]  # a shorter one is of another place
-        found += len(forecasts) == 1 and len(said(record, "user")) > 1
+        reached = {}  # the longest forecast of each place so far
+        for name, arguments, body in calls(record):
+            if name == "get_forecast":
+                place = arguments["latitude"], arguments["longitude"]
+                assert len(body["daily"]["time"]) > reached.get(place, 0)  # asked again only where the day was beyond it
+                reached[place] = len(body["daily"]["time"])
+        found += len(reached) == 1 and len(said(record, "user")) > 1
     assert found > 10
 
 
@@ -340,9 +360,11 @@ def forecast(*days):
 def test_facts_of_the_moment():
     now = Current("2025-03-03T12:00", 30.0, 33.5, 60, 28.1, 95, "°C", "km/h")
     assert current_facts(now) == ({"temp": "30.0 °C", "feels": "33.5 °C", "humidity": "60 %", "wind": "28.1 km/h", "sky": "a thunderstorm",
-                                   "Sky": "A thunderstorm"}, {"hot", "wet", "windy"})
+                                   "Sky": "A thunderstorm"}, {"wet", "windy"})
+    for hour, code, tags in (("12", 2, {"hot"}), ("23", 2, set()), ("12", 80, {"wet"})):  # shade is for the day, and for dry heat
+        assert current_facts(Current(f"2025-03-03T{hour}:00", 30.0, 33.5, 60, 8.1, code, "°C", "km/h"))[1] == tags
     bare = Current("2025-03-03T12:00", 40.0, None, None, None, 71, "°F", None)
-    assert current_facts(bare) == ({"temp": "40.0 °F", "sky": "light snow", "Sky": "Light snow"}, {"cold", "wet", "snowy"})
+    assert current_facts(bare) == ({"temp": "40.0 °F", "sky": "light snow", "Sky": "Light snow"}, {"cold", "snowy"})
 
 
 def test_facts_of_a_day():
@@ -352,6 +374,7 @@ def test_facts_of_a_day():
     wet = forecast((61, 4.0, 7.0, 80, 30.0))
     texts, tags = day_facts(wet.days[0], wet)
     assert texts["rain"] == "2.5 mm" and tags == {"wet", "cold", "windy"}
+    assert forecast_facts(forecast((61, 4.0, 7.0, 80, 9.0), (73, -2.0, 1.0, 90, 9.0)))[1] == {"wet", "snowy", "cold"}
 
 
 def test_extremes_are_left_out_where_they_are_shared_or_say_nothing():
@@ -371,7 +394,8 @@ def test_a_long_forecast_names_its_days_with_their_date():
 @pytest.mark.parametrize("kind, question, facts", [
     ("now", "How windy is it in ?", {"wind"}), ("now", "Is it humid, and how does it feel?", {"humidity", "feels"}),
     ("now", "Do I need a coat?", {"temp"}), ("now", "What's the weather?", set()), ("day", "Will it be dry?", {"chance"}),
-    ("ahead", "Which day is warmest, and is any wet?", {"warm", "wet"})])
+    ("day", "Can I hang washing out?", {"chance", "sky"}), ("ahead", "Which day is warmest, and is any wet?", {"warm", "wet"}),
+    ("ahead", "Which day is best for the hay?", {"wet"})])
 def test_what_a_question_asks_for(kind, question, facts):
     assert asked_facts(kind, question) == facts
 

@@ -160,6 +160,7 @@ def shared(paths):
     ("user.impossible.too_far", "All next year in {where}?", "can be said without {n}"),
     ("talk.neutral", "Ask me about {place}.", "{place} is not known here"),
     ("user.now", "How is {where 2}?", "a brace without a slot"),
+    ("answers.neutral.now.open", "{In_place} there is {sky}[, at {temp}|].", "tells a fact in some of its ways only"),
 ])
 def test_a_phrase_outside_its_rule_is_named(key, text, problem):
     found = problems(key, parse(text))

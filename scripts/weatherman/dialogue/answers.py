@@ -14,13 +14,15 @@ LONG = 5                                # days from which on a list is summed up
 SHORT_SUMMARY, SUMMARY = (0, 0, 0, 1, 1), (0, 1, 1, 2, 2, 3)  # extremes that are told, each as likely as it is often here
 
 # What a question asks for, by its words.
+OPEN_AIR = r"washing|\bhay|picnic|barbecue|beach|garden party|concrete|painting"  # what only a dry day is good for
 ASKED_NOW = {"wind": r"wind|breez|gust|blow", "humidity": r"humid|damp|sticky|muggy|moist|clammy", "feels": r"\bfeel",
              "sky": r"\bsky|rain|umbrella|\bwet|\bdry\b|sun|cloud|snow|pour",
              "temp": r"cold|warm|hot\b|temp|thermometer|degree|chill|coat|jacket|sweater|mild"}
-ASKED_DAY = {"wind": ASKED_NOW["wind"], "chance": r"rain|umbrella|\bwet\b|\bdry\b|pour|snow|washed out", "sky": r"\bsky|sun|cloud",
+ASKED_DAY = {"wind": ASKED_NOW["wind"], "chance": r"rain|umbrella|\bwet\b|\bdry\b|pour|snow|washed out|" + OPEN_AIR,
+             "sky": r"\bsky|sun|cloud|" + OPEN_AIR,
              "high": r"warm|hot\b|\bheat\b|temp|degree|\bhigh|maximum", "low": r"cold|chill|coat|jacket|sweater|freez|\blow\b|minimum"}
-ASKED_AHEAD = {"wet": r"rain|umbrella|\bwet|\bdry\b|pour|snow", "windy": ASKED_NOW["wind"], "warm": r"warm|hot\b|hottest|\bheat\b",
-               "cold": r"cold|chill|freez|frost"}
+ASKED_AHEAD = {"wet": r"rain|umbrella|\bwet|\bdry\b|pour|snow|\bbest\b|\bsuit\b|" + OPEN_AIR, "windy": ASKED_NOW["wind"],
+               "warm": r"warm|hot\b|hottest|\bheat\b", "cold": r"cold|chill|freez|frost"}
 GENERAL = {"now": {"temp", "sky"}, "day": {"high", "sky"}}  # what a question asks for that names no fact
 STOP = re.compile(r"[.!?](?= |$)")
 _ASKED = {kind: {fact: re.compile(words, re.I) for fact, words in table.items()}

@@ -118,11 +118,10 @@ def draw_day(climate, day, anomaly, rng):
             "wind_speed_10m_max": round(3 + 6 * rng.random() if foggy else gusty + 26 * rng.random() * rng.random(), 1)}, humidity
 
 
-def draw_moment(day, rng):
-    """Draw a moment of a day that draw_day gave: (clock "14:45", Open-Meteo's current values in °C, % and km/h)."""
+def draw_moment(day, minute, rng):
+    """Draw Open-Meteo's current values (°C, % and km/h) at a minute after midnight of a day that draw_day gave."""
     values, humidity = day
-    hour, minute = rng.randrange(24), rng.randrange(0, 60, 15)
-    away = abs(hour - WARMEST_HOUR) / 12
+    away = abs(minute // 60 - WARMEST_HOUR) / 12
     warmth = 1 - (2 - away if away > 1 else away)  # 1 at the warmest hour, 0 twelve hours from it
     low, high = values["temperature_2m_min"], values["temperature_2m_max"]
     temperature = tenths(low + (high - low) * (0.1 + 0.8 * warmth))
@@ -130,7 +129,7 @@ def draw_moment(day, rng):
     most = 100 * MAX_VAPOUR_HPA / max(saturation_hpa(temperature), 0.01)
     humidity = round(min(humidity if code in FOGS else humidity + 12 * (0.5 - warmth), most, 100))
     wind = round(values["wind_speed_10m_max"] * (0.35 + 0.6 * rng.random()), 1)
-    return f"{hour:02d}:{minute:02d}", {
+    return {
         "temperature_2m": temperature, "relative_humidity_2m": humidity,
         "apparent_temperature": apparent_temperature(temperature, humidity, wind), "weather_code": code, "wind_speed_10m": wind}
 

@@ -49,6 +49,8 @@ class Conversation:
         self.typist = Typist(rng, settings["typing"])
         self.today = world.FIRST_DAY + timedelta(days=rng.randrange(world.SPAN_DAYS))
         self.needed, self.told, self.called = set(), set(), False
+        self.asked = set()  # the user's questions, by id: none is put twice in the same words
+        self.now_gmt = world.draw_clock(rng)  # all places of a conversation are asked about at the same moment
         date = f"{WEEKDAYS[self.today.weekday()]}, {self.today.day} {MONTHS[self.today.month - 1]} {self.today.year}"
         system = self.some(voice.phrases["system"][persona]).say(rng, {"today": date})
         self.messages = [{"role": "system", "content": system}]
@@ -83,7 +85,7 @@ class Conversation:
         return self._spot(city, latitude, longitude, point_texts(latitude, longitude))
 
     def _spot(self, city, latitude, longitude, texts, look_up=None):
-        spell = world.Spell(latitude, longitude, city.elevation, self.today, self.rng, city.timezone)
+        spell = world.Spell(latitude, longitude, city.elevation, self.today, self.rng, city.timezone, self.now_gmt)
         return Spot(texts, look_up, city, latitude, longitude, spell)
 
     def unknown_place(self):
@@ -129,7 +131,8 @@ class Conversation:
 
         A phrase with room for a unit decides on it; another leaves the question's own.
         """
-        phrase = self.some(phrases)
+        phrase = self.some([phrase for phrase in phrases if id(phrase) not in self.asked] or phrases)
+        self.asked.add(id(phrase))
         texts = {**texts, **self.question_texts(question)}
         wish = self.some(UNITS) if "in_unit" in phrase.slots else None
         texts["in_unit"] = f" in {wish.capitalize()}" if wish else ""

@@ -6,15 +6,16 @@ SNOW_CODES = frozenset((71, 73, 75, 77, 85, 86))
 COLD, COOL, WARM = 8, 18, 27    # °C felt, below which it is cold, cool, warm; above it is hot
 COLD_NIGHT = 5                  # °C, below which some night of a forecast is called cold
 WINDY_KMH = 25
+DAYLIGHT = range(7, 19)         # hours in which heat is met with shade and a hat
 FEWEST_COMPARED = 3             # days a warmest or coldest one is picked out of
 
 
 def current_facts(current):
     """Return (texts by slot, tags) of a Current. What the service does not say has no text."""
     texts = {"temp": quantity(current.temperature, current.temperature_unit), **_sky(current.weather_code)}
-    tags = sky_tags([current.weather_code])
     felt = current.temperature if current.feels_like is None else current.feels_like
-    tags.add(felt_tag(celsius(felt, current.temperature_unit)))
+    tags = weather_tags(current.weather_code, celsius(felt, current.temperature_unit))
+    tags -= {"hot"} if int(current.time[11:13]) not in DAYLIGHT else set()
     if current.feels_like is not None:
         texts["feels"] = quantity(current.feels_like, current.temperature_unit)
     if current.humidity is not None:
@@ -29,7 +30,7 @@ def day_facts(day, forecast):
     """Return (texts by slot, tags) of one Day of a Forecast; rain only where some falls."""
     texts = {"low": quantity(day.low, forecast.temperature_unit), "high": quantity(day.high, forecast.temperature_unit),
              **_sky(day.weather_code)}
-    tags = sky_tags([day.weather_code]) | {felt_tag(celsius(day.high, forecast.temperature_unit))}
+    tags = weather_tags(day.weather_code, celsius(day.high, forecast.temperature_unit))
     if day.chance is not None:
         texts["chance"] = quantity(day.chance, "%")
     if day.precipitation:
@@ -70,8 +71,14 @@ def felt_tag(degrees):
 
 
 def sky_tags(codes):
-    """Return {"wet"} when anything falls in one of these WMO codes, with "snowy" when it is snow."""
-    return ({"wet"} if WET_CODES.intersection(codes) else set()) | ({"snowy"} if SNOW_CODES.intersection(codes) else set())
+    """Return what falls in some of these WMO codes: "wet" for all but snow, which is "snowy": an umbrella is no help against it."""
+    return {tag for tag, found in (("wet", WET_CODES - SNOW_CODES), ("snowy", SNOW_CODES)) if found.intersection(codes)}
+
+
+def weather_tags(code, felt):
+    """Return the tags of one moment or day; felt: °C. Warmth and heat are passed over in the wet: nobody sits in the shade then."""
+    falling, warmth = sky_tags([code]), felt_tag(felt)
+    return falling if "wet" in falling and warmth in ("warm", "hot") else falling | {warmth}
 
 
 def celsius(value, unit):

@@ -189,6 +189,8 @@ def problems(key, parts):
     found += [f"the tag ?{tag} is not known here" for tag in sorted(tags - rule.tags)]
     found += [f"can be said without {' or '.join(f'{{{slot}}}' for slot in sorted(group) if slot[0] != '?')}"
               for group in rule.needs if any(not group & way for way in said)]
+    if key.endswith((".open", ".tell")) and len({facts_of(way) for way in said}) > 1:
+        found.append("tells a fact in some of its ways only")  # it would count as told in all of them
     return found + (["a brace without a slot"] if any(re.search(r"[{}]", text) for text in words(parts)) else [])
 
 

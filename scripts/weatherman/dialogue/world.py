@@ -33,6 +33,7 @@ LIMITS = ("Minutely API request limit exceeded. Please try again in one minute."
           "Daily API request limit exceeded. Please try again tomorrow.")
 GRID = 0.0625       # degrees: the service answers for the nearest point of its model's grid
 INTERVAL_S = 900
+DAY_MIN = 24 * 60
 CURRENT_UNITS = {"time": "iso8601", "interval": "seconds", "temperature_2m": None, "relative_humidity_2m": "%",
                  "apparent_temperature": None, "weather_code": "wmo code", "wind_speed_10m": "km/h"}
 DAILY_UNITS = {"time": "iso8601", "weather_code": "wmo code", "temperature_2m_max": None, "temperature_2m_min": None,
@@ -136,16 +137,19 @@ def empty_body(body):
 class Spell:
     """The weather of one place from `day` (date) on, drawn once: every body tells of the same weather, in either unit.
 
-    latitude, longitude in degrees, elevation in metres, timezone an IANA name. Draws from `rng`.
+    latitude, longitude in degrees, elevation in metres, timezone an IANA name; `now_gmt`: minutes after midnight in London that the
+    clock stands at, None for any. Draws from `rng`.
     """
 
-    def __init__(self, latitude, longitude, elevation, day, rng, timezone="GMT"):
+    def __init__(self, latitude, longitude, elevation, day, rng, timezone="GMT", now_gmt=None):
         self.place, self.day, self.rng, self.timezone = (latitude, longitude, elevation), day, rng, timezone
         self.climate = climate_at(*self.place)
         self.anomaly = self.climate.usual_anomaly * spread(rng)
         self.days = []
         self._draw_days(1)
-        self.clock, self.now = draw_moment(self.days[0], rng)
+        gmt = draw_clock(rng) if now_gmt is None else now_gmt
+        minute = (gmt + utc_offset(timezone, day) // 60) % DAY_MIN
+        self.clock, self.now = f"{minute // 60:02d}:{minute % 60:02d}", draw_moment(self.days[0], minute, rng)
 
     def current(self, unit="celsius"):
         """Return the current weather as Open-Meteo's body; unit: celsius or fahrenheit."""
@@ -173,6 +177,11 @@ class Spell:
         while len(self.days) < count:
             self.anomaly = 0.7 * self.anomaly + 0.7 * self.climate.usual_anomaly * spread(self.rng)
             self.days.append(draw_day(self.climate, self.day + timedelta(days=len(self.days)), self.anomaly, self.rng))
+
+
+def draw_clock(rng):
+    """Draw a time of day, minutes after midnight, such as the service gives: on the quarter of an hour."""
+    return rng.randrange(24) * 60 + rng.randrange(0, 60, INTERVAL_S // 60)
 
 
 @lru_cache(maxsize=4096)
