@@ -1,187 +1,197 @@
-"""What an answer says that no tool result and no word of the user supports: numbers, places, days and weather conditions.
+"""What an answer says that no tool result supports: numbers, places, days and weather conditions.
 
-A gate for synthetic dialogues, and fit to score real answers. It knows no negation: "no rain" needs rain in the results,
-so that an answer is rather refused than believed.
+A gate for synthetic dialogues and a score of real answers. The rule is strict: every number, place, day and condition in an answer stands
+in a tool result of the conversation. So no arithmetic is believed (a value converted to another unit, a mean, a sum, a difference);
+a value must be of the day, the place and the kind (high, low, feels-like …) it is told of; a denied condition ("no rain") needs results
+that lack it.
+What the user said may be repeated as a word or a count, but as a reading only when the answer says it is the user's.
 """
-import re
 from dataclasses import dataclass, field
 
 import orjson
 
-from weatherman.dialogue.weather_api import MONTHS, WEEKDAYS, WMO, day_name
-from weatherman.dialogue.world import load_cities
+from weatherman.dialogue import conditions, quantities
+from weatherman.dialogue.claims import clauses, plain
+from weatherman.dialogue.evidence import Evidence, add_call, add_result, add_system, add_user
+from weatherman.dialogue.mentions import CAPITALISED, day_mentions, names_large_place, place_mentions
 
-NUMBER_WORDS = {word: value for value, word in enumerate((
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen "
-    "twenty").split(), 2)}  # "one" is more often a pronoun
-NUMBER = re.compile(r"(?<![\w.])(-?\d+(?:\.\d+)?)(?:\s*(°C|°F|%|km/h|mph|mm|inch))?|\b(" + "|".join(NUMBER_WORDS) + r")\b", re.I)
-CLOCK = re.compile(r"\b\d{1,2}:\d\d\b")
-DAY = re.compile(rf"\b(?:(?P<weekday>{'|'.join(WEEKDAYS)})(?: (?P<date>\d{{1,2}} (?:{'|'.join(MONTHS)})))?|"
-                 r"(?P<relative>today|tomorrow|yesterday))\b", re.I)
-CLAUSE_END = re.compile(r"[;\n]|(?<=[.!?])\s")
-NAME = re.compile(r"[^\W\d_a-z][\w’'-]*")
-SENTENCE_START = re.compile(r"(?:^|[.!?:\n][\"”’)]*\s*|[\"“‘(\-•]\s*)$")
-NOT_PLACES = {"i", "ai", "api", "gps", "celsius", "fahrenheit", "mark", "twain", "christians"}  # capitalised, yet no place
-
-RAIN, SNOW, THUNDER = {61, 63, 65, 66, 67, 80, 81, 82}, {71, 73, 75, 77, 85, 86}, {95, 96, 99}
-CONDITIONS = [(re.escape(phrase), {code}) for code, phrase in sorted(WMO.items(), key=lambda item: -len(item[1]))] + [
-    ("clear|sunny|sunshine", {0, 1}), ("cloud(?:s|y|ed)?", {1, 2, 3}), ("overcast", {3}), ("fog|foggy|mist|misty", {45, 48}),
-    ("drizzl(?:e|y|ing)", {51, 53, 55, 56, 57}), ("rain(?:s|y|ing|fall)?", RAIN), ("showers?|showery", {80, 81, 82, 85, 86}),
-    ("snow(?:s|y|ing|fall)?", SNOW), ("sleet", {56, 57, 66, 67}), ("hail", {96, 99}),
-    ("thunder|thunderstorms?|lightning|storm(?:s|y)?", THUNDER),
-    ("umbrellas?", {code for code in WMO if code >= 51}), ("blizzard|hurricane|tornado", set())]
-CONDITION = re.compile(r"\b(?:" + "|".join(f"(?P<c{i}>{pattern})" for i, (pattern, _) in enumerate(CONDITIONS)) + r")\b", re.I)
-_GAZETTEER = set()
+ASKING = {"you", "your", "which", "where", "shall", "should"}
+OFFERS = {("let", "me"), ("would", "you"), ("do", "you"), ("shall", "i"), ("i", "can"), ("i", "could"), ("if", "you"), ("feel", "free"),
+          ("please", "tell"), ("just", "say"), ("you", "can"), ("try", "again"), ("please", "try"), ("happy", "to")}
+TELLING = {"is", "it's", "will", "are", "be", "was", "you'd", "you'll"}  # an offer that also tells is judged as telling
+# Words that speak of more than the day and place just named.
+WHOLE = set("week days overall lowest highest range ranges both two whole period lows highs temperatures average between".split())
+AGAINST = {"to", "against", "versus", "vs", "over"}
 
 
 @dataclass
-class Evidence:
-    """What a conversation has established so far. `values`: (unit, value, ISO day or None); `codes`: (WMO code, ISO day)."""
+class _Answer:
+    """One answer being checked; `days` and `places` are carried from clause to clause (None: any)."""
 
-    words: set = field(default_factory=set)
-    user_words: set = field(default_factory=set)
-    numbers: set = field(default_factory=set)
-    values: list = field(default_factory=list)
-    codes: list = field(default_factory=list)
-    days: list = field(default_factory=list)
+    text: str
+    known: Evidence
+    findings: list = field(default_factory=list)
+    days: frozenset | None = None
+    places: frozenset | None = None
+    heading: bool = False
+    lower_case: bool = False
 
 
 def ungrounded(messages, tools):
     """Return what the assistant says without support, one text a finding; [] when everything is grounded.
 
-    messages, tools: as in a chat record (dicts).
+    messages, tools: as in a chat record (dicts). A finding begins with its kind: "number: ", "place: ", "day: " or "condition: ".
     """
-    known, findings = Evidence(), []
-    _add_json(known, tools)
-    known.words.clear()  # a schema supports its limits, not its vocabulary
+    known, findings, calls = Evidence(orjson.dumps(tools)), [], {}
     for message in messages:
-        if message["role"] == "user":
-            _add_text(known, message["content"], said_by_user=True)
-        elif message["role"] == "tool":
-            _add_result(known, message["content"])
-        elif message["role"] == "assistant":
+        role, content = message["role"], message.get("content") or ""
+        if role == "system":
+            add_system(known, content)
+        elif role == "user":
+            add_user(known, content)
+        elif role == "tool":
+            add_result(known, content, calls.get(message.get("tool_call_id"), {}))
+        elif role == "assistant":
             for call in message.get("tool_calls") or []:
-                _add_json(known, orjson.loads(call["function"]["arguments"]))
-            if message["content"]:
-                findings += check_text(message["content"], known)
+                calls[call.get("id")] = arguments = _arguments(call)
+                add_call(known, arguments)
+            if content:
+                findings += check_text(content, known)
     return findings
+
+
+def _arguments(call):
+    """Return a call's arguments as a dict; {} for what a model wrote that is none."""
+    try:
+        arguments = orjson.loads(call["function"]["arguments"])
+    except (orjson.JSONDecodeError, TypeError):
+        return {}
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def check_text(text, known):
     """Return the findings for one answer against the Evidence."""
-    findings = _places(text, known)
-    for clause in CLAUSE_END.split(text):
-        if clause:
-            findings += _clause(clause, known)
-    return findings
+    answer = _Answer(plain(text), known)
+    answer.lower_case = not CAPITALISED.search(answer.text)
+    for clause in clauses(answer.text):
+        _check_clause(answer, clause)
+    return list(dict.fromkeys(answer.findings))
 
 
-def _clause(clause, known):
-    """Check days, numbers and conditions of one clause; where it names days, the facts must be those days' own."""
-    findings, named = [], set()
-    for match in DAY.finditer(clause):
-        days = _days_meant(match, known)
-        if days is None:
-            findings.append(f"day: {match[0]}")
-        else:
-            named |= days
-    bare = CLOCK.sub(" ", DAY.sub(" ", clause))
-    for value, unit, word in NUMBER.findall(bare):
-        if not _number_known(value or str(NUMBER_WORDS[word.lower()]), unit, named, known):
-            findings.append(f"number: {value or word} {unit}".rstrip())
-    codes = {code for code, day in known.codes if not named or day in named}
-    for match in CONDITION.finditer(bare):
-        allowed = CONDITIONS[int(match.lastgroup[1:])][1]
-        echoed = not known.codes and match[0].lower() in known.user_words
-        if not (allowed & codes or echoed):
-            findings.append(f"condition: {match[0]}")
-    return findings
+def _check_clause(answer, clause):
+    """Add the findings of one clause, and carry what it names to the next."""
+    known, found = answer.known, []
+    asks = clause.closed_by[:1] == "?" and not ASKING.isdisjoint(clause.words)
+    offers = asks or tuple(clause.words[:2]) in OFFERS and TELLING.isdisjoint(clause.words) and not any(
+        number.unit for number in clause.numbers)
+    places = [] if asks else place_mentions(clause, known, found, lower_case=answer.lower_case)
+    days = [] if offers else day_mentions(clause, known, found)
+    if clause.opens_line and not (answer.heading and _listed(clause)):
+        answer.days, answer.heading = None, False
+    if clause.numbers or clause.clocks or not offers and (clause.conditions or clause.judged):
+        found += _check_facts(answer, clause, days, places, offers)
+    answer.findings += found
+    _carry(answer, clause, days, places)
 
 
-def _days_meant(match, known):
-    """Return the ISO days a match means (empty: the user's own words, no day of the results), None when it is unsupported."""
-    if match["relative"]:
-        word = match["relative"].lower()
-        position = {"today": 0, "tomorrow": 1}.get(word)
-        if position is not None and position < len(known.days):
-            return {known.days[position]}
-        return set() if word in known.words else None
-    dated = bool(match["date"])
-    days = {day for day in known.days if day_name(day, dated).lower() == match[0].lower()}
-    return days or (set() if match["weekday"].lower() in known.user_words and not dated else None)
+def _check_facts(answer, clause, days, places, offers):
+    """Return the findings about the numbers, conditions and comparisons of a clause that names these days and places."""
+    known, found = answer.known, []
+    latest = frozenset(known.fresh or known.covered)
+    whole = not WHOLE.isdisjoint(clause.words)
+    carried_days = None if whole else answer.days
+    carried_places = latest if whole or answer.places is None else answer.places
+    facts = [number.start for number in clause.numbers] + [clause.starts[at] for at, _ in clause.conditions]
+    days_of = _binder(days, facts, answer.days if answer.heading else None)
+    places_of = _binder(places, facts, carried_places, before=None if whole else answer.places, together="both" in clause.words)
+    for i, number in enumerate(clause.numbers):
+        if number.unit is None and offers and clause.closed_by[:1] == "?":
+            continue  # "Shall I look up the next 14 days?"
+        scope = (_respectively(days, clause, i) or days_of(number.start, number.chunk)) if days else carried_days
+        where = (_respectively(places, clause, i) or places_of(number.start, number.chunk)) if places else carried_places
+        if places and i and _against(clause, places, clause.numbers[i - 1], number):
+            where = latest
+        finding = quantities.unsupported(known, clause, i, scope, where)
+        if finding:
+            found.append(finding)
+    found += quantities.clocks(clause, known)
+    if not offers:
+        found += conditions.unsupported(clause, known, days_of, places_of, mentions=bool(days or places) or names_large_place(clause))
+        if clause.judged:
+            found += quantities.refuted(clause, known, days, places, days_of=days_of, places_of=places_of)
+    return found
 
 
-def _number_known(text, unit, named, known):
-    value = float(text)
-    if value in known.numbers and not unit:
-        return True
-    tolerance = 0.5 if "." not in text else 1e-9  # an answer may round to whole units
-    return any(abs(value - found) <= tolerance for of, found, day in known.values
-               if unit and of == unit and (not named or day in named))
+def _against(clause, places, first, second):
+    """Say whether two numbers are set against each other with no place between: "Lisbon wins, 20 °C to 17 °C"."""
+    words = set(clause.words[first.after:second.at])
+    return bool(words & AGAINST) and not any(first.start < mention[0] < second.start for mention in places)
 
 
-def _places(text, known):
-    """Return findings for capitalised words that neither the user nor a result has said; at a sentence's start, known cities only."""
-    if not _GAZETTEER:
-        for city in load_cities():
-            _GAZETTEER.update(_words(f"{city.name} {city.country}"))
-        _GAZETTEER.difference_update(("new", "south", "the", "united", "st", "cape"))
-    findings = []
-    for match in NAME.finditer(DAY.sub(lambda m: " " * len(m[0]), text)):
-        parts = _words(re.sub(r"[’'](s|m|ll|d|ve)?$", "", match[0]))
-        if parts <= known.words | NOT_PLACES or match[0].isupper() and len(match[0]) <= 2:
-            continue
-        if not SENTENCE_START.search(text[:match.start()]) or parts & _GAZETTEER:
-            findings.append(f"place: {match[0]}")
-    return findings
+def _listed(clause):
+    """Say whether the line is an item of a list: it has a bullet or a label."""
+    line = clause.source[clause.begin:clause.end].lstrip()
+    return line[:1] in "-*•|" or ":" in line
 
 
-def _words(text):
-    return {word for word in re.split(r"[\W_]+", text.casefold()) if word}
+def _carry(answer, clause, days, places):
+    """Keep what the clause named for those after it: a place until the next one, a day to the end of the line or, as a heading, beyond."""
+    line = clause.source[clause.begin:clause.end].rstrip(" \n*_")
+    heads = not clause.numbers and not clause.conditions and ("\n" in clause.closed_by or line.endswith(":"))
+    if days:
+        named = frozenset().union(*(mention[2] for mention in days))
+        answer.days, answer.heading = (named if len({mention[2] for mention in days}) == 1 else None), heads
+    elif "\n\n" in clause.closed_by:
+        answer.days, answer.heading = None, False
+    if places:
+        answer.places = places[0][2] if len({mention[2] for mention in places}) == 1 and places[0][2] else None
 
 
-def _add_text(known, text, said_by_user=False):
-    words = _words(text)
-    known.words |= words
-    known.numbers |= {float(number) for number in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", text)}
-    known.numbers |= {float(NUMBER_WORDS[word]) for word in words & set(NUMBER_WORDS)}
-    if said_by_user:
-        known.user_words |= words
+# --- which day and place a fact is told of ---
+
+def _binder(mentions, facts, default, before=None, together=False):
+    """Return (position, chunk) -> the set that the mentions (position, chunk, set) give a fact there.
+
+    The mention of the fact's own chunk counts, else the one before it, else the one after; where facts come before the first mention
+    ("20 °C in Lisbon, and 17 °C with fog in Porto") both neighbours are allowed. All mentions count for facts that precede them all
+    ("rain on Tuesday, Friday and Sunday"), or when `together` ("both are dry: Lisbon …"). `before`: what the last clause named, to which
+    facts in an earlier chunk than the first mention may still belong ("Lisbon wins. It has 20 °C, against 17 °C in Porto").
+    """
+    if not mentions:
+        return lambda position, chunk: default
+    if len(mentions) == 1:
+        start, its_chunk, named = mentions[0][:3]
+        return lambda position, chunk: named | before if before and position < start and chunk < its_chunk else named
+    everything = frozenset().union(*(mention[2] for mention in mentions))
+    facts_first = bool(facts) and min(facts) < mentions[0][0]
+    if facts and max(facts) < mentions[0][0]:
+        return lambda position, chunk: everything
+
+    def bound(position, chunk):
+        if position < mentions[0][0]:
+            if together:
+                return everything
+            if before and chunk < mentions[0][1]:
+                return mentions[0][2] | before
+        own = [mention for mention in mentions if mention[1] == chunk]
+        if own:
+            earlier = [mention for mention in own if mention[0] <= position]
+            later = [mention for mention in own if mention[0] >= position]
+            return ((later or own[-1:])[0] if facts_first else (earlier or own[:1])[-1])[2]
+        earlier = [mention for mention in mentions if mention[1] < chunk]
+        later = [mention for mention in mentions if mention[1] > chunk]
+        if earlier and later and facts_first:
+            return earlier[-1][2] | later[0][2]
+        return (earlier[-1] if earlier else later[0])[2]
+
+    return bound
 
 
-def _add_json(known, value):
-    """Add every number and word of a JSON value."""
-    if isinstance(value, dict):
-        for below in value.values():
-            _add_json(known, below)
-    elif isinstance(value, list):
-        for below in value:
-            _add_json(known, below)
-    elif isinstance(value, str):
-        _add_text(known, value)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        known.numbers.add(float(value))
-
-
-def _add_result(known, content):
-    """Add a tool result: all of it as words and numbers, and Open-Meteo's series with unit and day."""
-    try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return _add_text(known, content)
-    _add_json(known, body)
-    for section in ("current", "daily"):
-        series = body.get(section) if isinstance(body, dict) else None
-        if not isinstance(series, dict) or "time" not in series:
-            continue
-        units = body.get(f"{section}_units", {})
-        times = series["time"] if isinstance(series["time"], list) else [series["time"]]
-        days = [time[:10] for time in times]
-        known.days += [day for day in days if day not in known.days]
-        known.numbers.add(float(len(days)))
-        for key, found in series.items():
-            for day, value in zip(days, found if isinstance(found, list) else [found]):
-                if key == "weather_code":
-                    known.codes.append((value, day))
-                elif isinstance(value, (int, float)):
-                    known.values.append((units.get(key), float(value), day))
+def _respectively(mentions, clause, i):
+    """Return the mention that number i answers where all are named before the numbers: "Lisbon and Porto have 20 °C and 17 °C"."""
+    if len(mentions) < 2 or mentions[-1][0] > clause.numbers[0].start:
+        return None
+    told = [number for number in clause.numbers if number.unit]
+    if len(told) != len(mentions) or clause.numbers[i] not in told:
+        return frozenset().union(*(mention[2] for mention in mentions))
+    return mentions[told.index(clause.numbers[i])][2]
