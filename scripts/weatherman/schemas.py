@@ -391,8 +391,24 @@ class VoiceFile(Section):
 
 class Subjects(Section):
     vague: Phrases
+    empty_adjectives: Phrases
     not_people: Phrases
     sections: Phrases
+
+
+class PointWords(Section):
+    weight: float
+    words: Phrases
+
+
+class Tones(Section):
+    minds: PointWords
+    people: PointWords
+    lofty: PointWords
+    low: PointWords
+    stress: PointWords
+    turns: PointWords
+    scene: PointWords
 
 
 class Registers(Section):

