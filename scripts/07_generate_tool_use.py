@@ -5,31 +5,37 @@ Reads configs/dialogue/{voices/*.yaml,climate.csv,elevations.csv}. Writes data/s
     python scripts/07_generate_tool_use.py --count 200 --seed 7
     python scripts/07_generate_tool_use.py --teacher http://localhost:8000/v1 --teacher-model Qwen2.5-7B-Instruct --teacher-limit 100
 """
+import os
 import sys
 from collections import Counter
+from functools import partial
+from itertools import chain
 from pathlib import Path
+
+import orjson
 
 from paths import folder
 from weatherman.cli import add_data_flags, parser, positive_int, progress, run
 from weatherman.dialogue.climate import NORMALS
-from weatherman.dialogue.grounding import ungrounded
 from weatherman.dialogue.leakage import conversation_key, skeleton
 from weatherman.dialogue.lessons import teach_answers
 from weatherman.dialogue.teacher import add_teacher_flags, open_teacher, teacher_identity
-from weatherman.dialogue.tool_dialogues import Writer, plan
+from weatherman.dialogue.tool_dialogues import draft, draft_all, plan
 from weatherman.dialogue.voices import VOICES
 from weatherman.dialogue.world import ELEVATIONS
+from weatherman.parallel import batches, ordered_map
 from weatherman.serving.worker import local_model
 from weatherman.step import Step
 
 MAX_DRAWS = 20  # a dialogue that is refused is drawn anew this often; then it is left out
+BATCH = 50      # dialogues a process writes at once
 
 
 def main(argv=None):
     """Write as many dialogues as asked for."""
     flags = parser(__doc__)
     flags.add_argument("--count", type=positive_int, help="dialogues to write (default: tool_use.count of the configuration)")
-    add_data_flags(flags)
+    add_data_flags(flags, workers=True)
     add_teacher_flags(flags, "A model says the answers in other words, which pass the same gates.")
     args = flags.parse_args(argv)
     if args.count is not None:
@@ -42,13 +48,13 @@ def main(argv=None):
     if not step.wanted(args):
         return step.finish(args)
     with step:
-        generate(step, config.plain["tool_use"], config.values.seed, teacher)
+        generate(step, config.plain["tool_use"], config.values.seed, teacher, args.workers or os.cpu_count())
     return step.finish(args)
 
 
-def generate(step, tool_use, seed, teacher):
+def generate(step, tool_use, seed, teacher, workers):
     """Keep every dialogue that passes, in other words where a teacher found some; note how varied the answers are."""
-    records, taught = good_dialogues(step, tool_use, seed), {}
+    records, taught = good_dialogues(step, tool_use, seed, workers), {}
     if teacher:
         records, taught = teach_answers(teacher, records)
     skeletons, scenarios = Counter(), Counter()
@@ -63,15 +69,17 @@ def generate(step, tool_use, seed, teacher):
                   "scenarios": dict(sorted(scenarios.items())), **taught}
 
 
-def good_dialogues(step, tool_use, seed):
+def good_dialogues(step, tool_use, seed, workers):
     """Yield dialogues that are new, well formed and grounded; one that is not is rejected and drawn anew."""
-    writer, said = Writer(seed, tool_use), set()
-    pairs = plan(tool_use, tool_use["count"], seed)
-    for number, (scenario, persona) in enumerate(progress(pairs, "dialogues", total=len(pairs))):
+    pairs, said = plan(tool_use, tool_use["count"], seed), set()
+    draw = partial(draft, seed, orjson.dumps(tool_use))
+    draw(0, pairs[0], 0)  # reads voices and cities once: processes that are forked have them then
+    drafts = ordered_map(partial(draft_all, seed, orjson.dumps(tool_use)), batches(enumerate(pairs), BATCH), workers)
+    for number, first in enumerate(progress(chain.from_iterable(drafts), "dialogues", total=len(pairs))):
         for attempt in range(MAX_DRAWS):
-            record = writer.dialogue(number, scenario, persona, attempt)
+            record, problem = first if attempt == 0 else draw(number, pairs[number], attempt)
             words = conversation_key(record)
-            problem = f"duplicate: {words}" if words in said else find_problem(record)
+            problem = f"duplicate: {words}" if words in said else problem
             if problem is None:
                 said.add(words)
                 yield record
@@ -79,24 +87,6 @@ def good_dialogues(step, tool_use, seed):
             reason, _, detail = problem.partition(": ")
             step.seen()
             step.reject(reason, file=VOICES, id=record["id"], excerpt=detail)
-
-
-def find_problem(record):
-    """Return "reason: detail" for the first gate that refuses the record, None when all let it pass."""
-    from weatherman.dialogue.arguments import check_arguments
-    from weatherman.records import ChatRecord, check
-    try:
-        check(ChatRecord, record)
-    except ValueError as error:
-        return f"invalid_record: {error}"
-    for message in record["messages"]:
-        for call in message.get("tool_calls") or []:
-            try:
-                check_arguments(call["function"]["name"], call["function"]["arguments"])
-            except ValueError as error:
-                return f"invalid_arguments: {error}"
-    findings = ungrounded(record["messages"], record["tools"])
-    return f"ungrounded: {', '.join(findings)} in {record['messages'][-1]['content']}" if findings else None
 
 
 if __name__ == "__main__":

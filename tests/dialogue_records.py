@@ -17,8 +17,8 @@ STORM = ("The storm came down on the river before supper. "
 def passage(number=1, **changes):
     """Return a valid Passage of a book as a dict."""
     row = {"id": f"gutenberg:9001#{number:06d}", "source": "gutenberg", "text": STORM, "title": "The River", "author": "A Humorist",
-           "persona": "twain", "year": 1880, "url": "9/0/0/9001.txt", "license": "CC0", "document_sha256": SHA, "start": 10 * number,
-           "end": 10 * number + 10, "word_count": len(STORM.split()), "matched_keywords": ["storm"]}
+           "persona": "twain", "year": 1880, "url": "9/0/0/9001.txt", "license": "CC0", "document_sha256": SHA, "start": 9_000 * number,
+           "end": 9_000 * number + len(STORM.encode()), "word_count": len(STORM.split()), "matched_keywords": ["storm"]}
     return {**row, **changes}
 
 

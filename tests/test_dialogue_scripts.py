@@ -1,4 +1,4 @@
-"""06, 07 and 08 as people run them: real outputs, bad input of every sort, and the previous output intact after a failure."""
+"""06, 07 and 08 one behind the other, as people run them; 06 and 07 with bad input. 08 with its gates: test_build_dataset.py."""
 import json
 import random
 
@@ -30,9 +30,16 @@ def corpus():
     rng = random.Random(1)
     books = [passage(100 * book + n, id=f"gutenberg:{book}#{n:06d}", title=f"Book {book}", persona="twain" if book < 5 else "franklin",
                      text=story(100 * book + n)) for book in range(8) for n in range(8)]
-    heads = [headline(n, " ".join(word.capitalize() for word in ["Local", *rng.sample(NOUNS, 4), "Resigns"]),
+    news = "Local {} Resigns After The {} Of A {} Was Seen In The {}"
+    heads = [headline(n, news.format(*(word.title() for word in rng.sample(NOUNS, 4))),
                       source="reddit-theonion" if n % 2 else "reddit-nottheonion") for n in range(60)]
     return books + heads
+
+
+SMALL = ["mixture.total=200", "diversity.max_prompt_skeleton=0.05", "diversity.max_answer_skeleton=0.05", "diversity.self_bleu_sample=4",
+         "render.models=[]"]
+COMMANDS = {"06_format_chat.py": (), "07_generate_tool_use.py": ("--count", "400"),
+            "08_build_dataset.py": [part for value in SMALL for part in ("--set", value)]}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def built(tmp_path_factory):
     """A workspace in which 06, 07 and 08 have run on the corpus."""
     base = tmp_path_factory.mktemp("base")
     write_jsonl(base / "data/processed/unique.jsonl", corpus())
-    for name, flags in (("06_format_chat.py", ()), ("07_generate_tool_use.py", ("--count", "400")), ("08_build_dataset.py", ())):
+    for name, flags in COMMANDS.items():
         done = run_script(name, base, *flags)
         assert done.returncode == 0, done.stderr
     return base
@@ -84,26 +91,19 @@ def test_counts_in_the_manifest_add_up(built):
 
 def test_the_same_input_and_seed_give_the_same_bytes_elsewhere(built, tmp_path):
     write_jsonl(processed(tmp_path, "unique.jsonl"), corpus())
-    for name, flags in (("06_format_chat.py", ()), ("07_generate_tool_use.py", ("--count", "400")), ("08_build_dataset.py", ())):
+    for name, flags in COMMANDS.items():
         run_script(name, tmp_path, *flags)
     assert hashes(tmp_path) == hashes(built)
 
 
 def test_unchanged_work_is_skipped(built):
     assert "nothing changed" in run_script("07_generate_tool_use.py", built, "--count", "400").stderr
-    assert "nothing changed" in run_script("08_build_dataset.py", built).stderr
+    assert "nothing changed" in run_script("08_build_dataset.py", built, *COMMANDS["08_build_dataset.py"]).stderr
 
 
 def test_07_notes_how_varied_it_is(built):
     notes = json.loads(run_script("07_generate_tool_use.py", built, "--count", "400", "--json").stdout)["notes"]
     assert notes["distinct answer skeletons"] > 250 and float(notes["most frequent skeleton"].split("%")[0]) <= 2
-
-
-def test_show_prints_a_record_for_people(built):
-    done = run_script("08_build_dataset.py", built, "--show", "test:1")
-    assert done.returncode == 0 and read(processed(built, "test.jsonl"))[0]["id"] in done.stdout and "[user]" in done.stdout
-    assert run_script("08_build_dataset.py", built, "--show", "9999").returncode == 1
-    assert "expected a line number" in run_script("08_build_dataset.py", built, "--show", "nowhere:1").stderr
 
 
 def test_dry_run_writes_nothing(tmp_path):
@@ -131,115 +131,33 @@ def test_06_rejects_a_bad_line_and_keeps_the_others(tmp_path, reason):
     assert len(read(processed(tmp_path, "style_chat.jsonl"))) >= 180
 
 
+def test_06_accounts_for_every_passage_and_kind_with_any_number_of_workers(tmp_path):
+    write_jsonl(processed(tmp_path, "unique.jsonl"), corpus())
+    output = processed(tmp_path, "style_chat.jsonl")
+    written = set()
+    for workers in (1, 2):
+        assert run_script("06_format_chat.py", tmp_path, "--force", "--workers", workers).returncode == 0
+        written.add(sha256_file(output))
+    assert len(written) == 1
+    manifest = json.loads(manifest_path(output).read_text())
+    counts = manifest["counts"]
+    assert counts["in"] == 64 * 4 + 60 and manifest["notes"]["of kind continue"] == 64 and manifest["notes"]["of kind headline"] == 60
+    assert counts["rejected"] == {"no_exchange": 64, "no_saying": 64}
+
+
 def test_06_rejects_a_duplicate_id(tmp_path):
     write_jsonl(processed(tmp_path, "unique.jsonl"), [*corpus(), corpus()[0]])
     run_script("06_format_chat.py", tmp_path)
     assert [row["line"] for row in read(processed(tmp_path, "style_chat.rejects.jsonl")) if row["reason"] == "duplicate_id"] == [125]
 
 
-@pytest.fixture
-def copy(built, tmp_path):
-    """A copy of the built workspace, to be damaged."""
-    for path in [*(built / "data/processed").glob("*"), *(built / "data/synthetic").glob("*")]:
-        target = tmp_path / path.relative_to(built)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-    return tmp_path
-
-
-def edit(base, name, change):
-    """Change the bytes of an input and drop its manifest, as who edits by hand must."""
-    path = base / "data" / name
-    path.write_bytes(change(path.read_bytes()))
-    manifest_path(path).unlink()
-
-
-@pytest.mark.parametrize("reason", BAD_LINES)
-def test_08_rejects_a_bad_line_and_builds_the_rest(copy, reason):
-    edit(copy, "processed/style_chat.jsonl", lambda data: data + BAD_LINES[reason])
-    done = run_script("08_build_dataset.py", copy)
-    assert done.returncode == 0, done.stderr
-    last = processed(copy, "style_chat.jsonl").read_bytes().count(b"\n")
-    assert [row["line"] for row in read(processed(copy, "train.rejects.jsonl")) if row["reason"] == reason] == [last]
-
-
-# --- gates: the run stops with status 3 and the previous datasets stay as they were ---
-
-def plant(base, name, change):
-    rows = read(base / "data" / name)
-    change(rows)
-    write_jsonl(base / "data" / name, rows)
-    manifest_path(base / "data" / name).unlink()
-
-
-def lose_satire(rows):
-    rows[:] = [row for row in rows if row["tags"]["source"] == "gutenberg"]
-
-
-def repeat_an_id(rows):
-    rows.append(rows[0])
-
-
-def split_a_book(rows):
-    """Give a third of every book's records groups of their own, as a step that splits by passage would."""
-    for number, row in enumerate(row for row in rows if row["tags"]["source"] == "gutenberg"):
-        row["provenance"]["split_group"] = f"passage:{number}"
-
-
-def share_a_template(rows):
-    """Take every headline's prompt from one template while the groups say otherwise."""
-    for row in rows:
-        if row["tags"]["source"].startswith("reddit"):
-            row["messages"][1]["content"] = 'Write a headline about "something" for the paper.'
-
-
-@pytest.mark.parametrize("change, message", [(lose_satire, 'asks for 30% "satire"'), (repeat_an_id, "was there before"),
-                                             (split_a_book, "the same source document is in two splits"),
-                                             (share_a_template, "the same sentence template is in two splits")])
-def test_08_refuses_each_planted_fault_and_leaves_the_datasets_alone(copy, change, message):
-    before = hashes(copy)[1:4]
-    plant(copy, "processed/style_chat.jsonl", change)
-    done = run_script("08_build_dataset.py", copy)
-    assert done.returncode == 3 and message in done.stderr and "Try: " in done.stderr
-    assert hashes(copy)[1:4] == before and not list((copy / "data/processed").glob("*.part"))
-
-
-def test_08_refuses_a_stratum_with_too_few_groups(copy):
-    def keep_two_groups_of_books(rows):
-        rows[:] = [row for row in rows if not row["provenance"]["split_group"].startswith("literary")
-                   or row["provenance"]["split_group"] in ("literary:0", "literary:1")]
-
-    plant(copy, "processed/style_chat.jsonl", keep_two_groups_of_books)
-    done = run_script("08_build_dataset.py", copy)
-    assert done.returncode == 3 and "too few to train, validate and test apart" in done.stderr
-
-
-def test_08_compares_the_rows_of_a_source_with_its_manifest(copy):
-    path = manifest_path(copy / "data/synthetic/tool_use.jsonl")
-    manifest = json.loads(path.read_text())
-    there = manifest["counts"]["out"]
-    manifest["counts"]["out"] += 5
-    path.write_text(json.dumps(manifest))
-    done = run_script("08_build_dataset.py", copy, "--force")
-    assert done.returncode == 3 and f"its manifest says {there + 5} rows were written, and {there} are there" in done.stderr
-
-
-def test_08_refuses_a_source_that_was_damaged_after_its_manifest(copy):
-    path = copy / "data/synthetic/tool_use.jsonl"
-    path.write_bytes(path.read_bytes()[:-40])
-    done = run_script("08_build_dataset.py", copy)
-    assert done.returncode == 1 and "another sha256" in done.stderr
-
-
 # --- errors people can mend ---
 
-@pytest.mark.parametrize("name", ["06_format_chat.py", "08_build_dataset.py"])
-def test_a_missing_or_empty_input_is_named(tmp_path, name):
-    done = run_script(name, tmp_path)
+def test_a_missing_or_empty_input_is_named(tmp_path):
+    done = run_script("06_format_chat.py", tmp_path)
     assert done.returncode == 1 and "no such file" in done.stderr and "Traceback" not in done.stderr
-    for path in (processed(tmp_path, "unique.jsonl"), processed(tmp_path, "style_chat.jsonl"), tmp_path / "data/synthetic/tool_use.jsonl"):
-        write_jsonl(path, [])
-    done = run_script(name, tmp_path)
+    write_jsonl(processed(tmp_path, "unique.jsonl"), [])
+    done = run_script("06_format_chat.py", tmp_path)
     assert done.returncode == 1 and "the file is empty" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -252,7 +170,7 @@ def test_06_that_can_make_nothing_says_so(tmp_path):
 
 @pytest.mark.parametrize("flags, message", [
     (("--set", "tool_use.cuont=5"), 'did you mean "count"'), (("--set", "tool_use.count=many"), "valid integer"),
-    (("--set", "tool_use.scenarios.current=0.5"), "scenarios add up to 1.25"), (("--set", "tool_use.scenarios.moon=0.1"), "moon"),
+    (("--set", "tool_use.scenarios.current=0.5"), "scenarios add up to 1.42"), (("--set", "tool_use.scenarios.moon=0.1"), "moon"),
     (("--count", "0"), "not 1 or more"), (("--set", "split.test=1.5"), "less than 1"),
 ])
 def test_a_wrong_configuration_has_status_2(tmp_path, flags, message):

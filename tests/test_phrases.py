@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config_loader import ConfigError
-from weatherman.dialogue.phrases import fill, load_phrases, parse, say, slots
+from weatherman.dialogue.instruct import PHRASES
+from weatherman.dialogue.phrases import ask, fill, load_phrases, parse, say, slots, system_prompt
 from weatherman.schemas import ChatPhrases
 
 
@@ -65,8 +66,27 @@ def test_plain_text_comes_back_as_it_is(text):
 
 
 def test_a_phrase_file_with_a_fault_names_the_file(tmp_path):
-    pool = "literary: [{twain: [a], franklin: [a], describe: ['[a'], carry_on: [a]}]\n"
     path = tmp_path / "p.yaml"
-    path.write_text(pool + "headline: [{system: [a], satire: [a], odd_system: [a], odd_news: [a]}]\n")
+    text = PHRASES.read_text(encoding="utf-8")
+    path.write_text(text.replace('"Good [morning|evening|day]."', '"Good [morning|evening."', 1), encoding="utf-8")
     with pytest.raises(ConfigError, match="p.yaml: a bracket"):
         load_phrases(path, ChatPhrases)
+
+
+SMALL = {"registers": {"plain": 0.5, "curt": 0.5}, "parts": {"opening": 0.5, "wish": 0.5, "wish_first": 0.5},
+         "openings": {"plain": [parse("Hello.")], "curt": [parse("Now.")]},
+         "wishes": {"line": {"plain": [parse("Thank you.")], "curt": [parse("Fast.")]}},
+         "requests": {"saying": {"plain": [parse("Say {x}.")], "curt": [parse("{x}!")]}},
+         "system": {"twain": {"who": [parse("W.")], "how": [parse("A."), parse("B.")]}}}
+
+
+def test_a_prompt_keeps_to_one_register_and_has_every_order():
+    said = {ask(SMALL, "saying", "line", random.Random(seed), {"x": "it"}, set()) for seed in range(400)}
+    assert said == {"Say it.", "Hello. Say it.", "Say it. Thank you.", "Thank you. Say it.", "Hello. Say it. Thank you.",
+                    "Hello. Thank you. Say it.", "it!", "Now. it!", "it! Fast.", "Fast. it!", "Now. it! Fast.", "Now. Fast. it!"}
+    assert {ask(SMALL, "saying", None, random.Random(seed), {"x": "it"}, set()) for seed in range(100)} == {
+        "Say it.", "Hello. Say it.", "it!", "Now. it!"}
+
+
+def test_a_system_prompt_says_who_and_up_to_two_times_how():
+    assert {system_prompt(SMALL, "twain", random.Random(seed)) for seed in range(100)} == {"W.", "W. A.", "W. B.", "W. A. B.", "W. B. A."}

@@ -20,7 +20,7 @@ from weatherman.dialogue.grounding import ungrounded
 from weatherman.dialogue.leakage import conversation_key, skeleton, templates
 from weatherman.dialogue.phrases import parse, slots
 from weatherman.dialogue.scenarios import SCENARIOS, mistyped
-from weatherman.dialogue.tool_dialogues import Writer, plan
+from weatherman.dialogue.tool_dialogues import Writer, find_problem, plan
 from weatherman.dialogue.typist import Typist, slip
 from weatherman.dialogue.voices import Phrase, facts_of
 from weatherman.dialogue.weather_api import Current, Day, Forecast
@@ -147,9 +147,9 @@ def test_no_more_days_are_asked_than_configured():
     (lambda record: function_of(record).update(arguments='{"latitude": "north", "longitude": 2.5, "days": 5}'), "invalid_arguments: ")])
 def test_each_gate_refuses_what_is_planted(of, plant, reason):
     record = copy.deepcopy(of["forecast"][0])
-    assert SCRIPT.find_problem(record) is None
+    assert find_problem(record) is None
     plant(record)
-    assert SCRIPT.find_problem(record).startswith(reason)
+    assert find_problem(record).startswith(reason)
 
 
 def function_of(record):
@@ -169,7 +169,7 @@ class Rejects(list):
 def test_what_was_said_before_is_rejected_and_drawn_anew():
     only = {**SETTINGS, "scenarios": {**dict.fromkeys(SETTINGS["scenarios"], 0.0), "no_tool": 1.0}, "count": 400}
     rejects = Rejects()
-    records = list(SCRIPT.good_dialogues(rejects, only, SEED))
+    records = list(SCRIPT.good_dialogues(rejects, only, SEED, workers=1))
     assert len(records) == 400 == len({conversation_key(record) for record in records})
     assert len(rejects) > 0 and {reason for reason, _ in rejects} == {"duplicate"}
     assert {name for _, name in rejects} < {record["id"] for record in records}

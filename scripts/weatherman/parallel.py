@@ -1,4 +1,5 @@
 """The same work on many items in several processes, the results in the order of the items."""
+import itertools
 import os
 import signal
 import threading
@@ -8,6 +9,13 @@ from collections import deque
 from weatherman.cli import UserError
 
 AHEAD = 4  # items a process is given ahead of the one whose result is awaited: memory stays flat however many there are
+
+
+def batches(items, size):
+    """Yield lists of `size` items, the last one shorter: what a process is sent at once."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch
 
 
 def ordered_map(function, items, workers):

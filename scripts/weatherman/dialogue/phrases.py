@@ -91,7 +91,28 @@ def load_phrases(path, schema):
 
 def _parse_below(value):
     if isinstance(value, dict):
-        return {key: below if key == "error" and isinstance(below, str) else _parse_below(below) for key, below in value.items()}
+        return {key: _parse_below(below) for key, below in value.items()}
     if isinstance(value, list):
         return [_parse_below(below) for below in value]
     return parse(value) if isinstance(value, str) else value
+
+
+def ask(phrases, request, wish, rng, facts, tags):
+    """Return a prompt in one register: maybe an opening, the request, maybe a wish before or behind it.
+
+    phrases: parsed chat phrases; request: a section of `requests`; wish: one of `wishes`, None for none.
+    """
+    parts, registers = phrases["parts"], phrases["registers"]
+    register = rng.choices(list(registers), registers.values())[0]
+    said = [say(phrases["requests"][request][register], rng, facts, tags)]
+    if wish and rng.random() < parts["wish"]:
+        said.insert(0 if rng.random() < parts["wish_first"] else 1, say(phrases["wishes"][wish][register], rng, facts, tags))
+    if rng.random() < parts["opening"]:
+        said.insert(0, say(phrases["openings"][register], rng, facts, tags))
+    return " ".join(said)
+
+
+def system_prompt(phrases, role, rng):
+    """Return a system prompt for "twain", "franklin", "web", "satire" or "odd_news": who answers, and up to two sentences on how."""
+    who, how = phrases["system"][role]["who"], phrases["system"][role]["how"]
+    return " ".join(say([part], rng, {}) for part in [rng.choice(who), *rng.sample(how, rng.choice((0, 1, 1, 2)))])

@@ -1,12 +1,11 @@
 """How many tokens every conversation takes in the target models' own templates, and whether it passes through them whole."""
 import functools
-import itertools
 import os
 import sys
 from dataclasses import dataclass
 
 from paths import folder
-from weatherman.parallel import ordered_map
+from weatherman.parallel import batches, ordered_map
 from weatherman.training.models import model_entry
 from weatherman.training.templates import TemplateFault, encode, load_tokenizer
 
@@ -46,14 +45,8 @@ def measure(records, model, max_tokens, workers):
     """
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it warns that there is no torch; tokenizers need none
     render = functools.partial(_render, model, str(tokenizer_folder(model)), max_tokens)
-    for rendered in ordered_map(render, _batches(records), workers):
+    for rendered in ordered_map(render, batches(records, BATCH), workers):
         yield from rendered
-
-
-def _batches(records):
-    records = iter(records)
-    while batch := list(itertools.islice(records, BATCH)):
-        yield batch
 
 
 @functools.lru_cache(maxsize=1)
