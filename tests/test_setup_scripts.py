@@ -107,7 +107,7 @@ def test_help_and_unknown_arguments(project, script):
 @pytest.mark.parametrize("name", ["", "local", "../praw", "torch"])
 def test_only_known_locks_can_be_added(project, name):
     refused = run_setup(project, "setup_local.sh", "--add", name)
-    assert refused.returncode == 2 and "expected dev, praw or bench" in refused.stderr and not (project / ".venv-local").exists()
+    assert refused.returncode == 2 and "expected dev, praw, bench or teacher" in refused.stderr and not (project / ".venv-local").exists()
 
 
 def finished_environment(project):
