@@ -83,7 +83,7 @@ def read_passages(step, source):
 
 def phrases():
     """Return the parsed configs/dialogue/chat_phrases.yaml."""
-    from weatherman.schemas import ChatPhrases
+    from weatherman.text_schemas import ChatPhrases
     return load_phrases(PHRASES, ChatPhrases)[1]
 
 

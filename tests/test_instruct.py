@@ -24,7 +24,7 @@ from weatherman.dialogue.instruct import (
 from weatherman.dialogue.phrases import ask, load_phrases, system_prompt
 from weatherman.dialogue.topics import learn_words
 from weatherman.records import ChatRecord, check
-from weatherman.schemas import ChatPhrases
+from weatherman.text_schemas import ChatPhrases
 
 CHAT = {"max_answer_words": 400, "min_answer_words": 30, "opening_words": 20, "max_turns": 10,
         "tellings": {"whole": 1.0, "halves": 0.0, "go_on": 0.0}}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from config_loader import ConfigError
 from weatherman.dialogue.instruct import PHRASES
 from weatherman.dialogue.phrases import ask, fill, load_phrases, parse, say, slots, system_prompt
-from weatherman.schemas import ChatPhrases
+from weatherman.text_schemas import ChatPhrases
 
 
 def every(text, facts=None, tags=frozenset()):

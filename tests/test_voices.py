@@ -12,7 +12,7 @@ from weatherman.dialogue.leakage import SENTENCE_END, TEMPLATE_WORDS, skeleton
 from weatherman.dialogue.phrases import load_phrases, parse
 from weatherman.dialogue.voices import PERSONAS, VOICES, facts_of, load_voice, load_voices, problems, variants, walk
 from weatherman.dialogue.weather_api import MONTHS, WEEKDAYS
-from weatherman.schemas import VoiceFile
+from weatherman.text_schemas import VoiceFile
 
 FILES = sorted(VOICES.glob("*.yaml"))
 MAX_WAYS = 600  # ways to say a phrase that are looked at

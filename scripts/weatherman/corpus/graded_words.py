@@ -28,7 +28,7 @@ class Graded:
 def load():
     """Return the Resolved configs/corpus/graded_words.yaml."""
     from config_loader import load_config
-    from weatherman.schemas import GradedWords
+    from weatherman.text_schemas import GradedWords
     return load_config(CONFIGS_DIR / "corpus" / "graded_words.yaml", GradedWords)
 
 

@@ -31,7 +31,7 @@ class Sense:
 def load():
     """Return the Resolved configs/corpus/keywords.yaml."""
     from config_loader import load_config
-    from weatherman.schemas import Keywords
+    from weatherman.text_schemas import Keywords
     return load_config(CONFIGS_DIR / "corpus" / "keywords.yaml", Keywords)
 
 

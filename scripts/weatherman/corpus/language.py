@@ -24,7 +24,7 @@ FOREIGN_SHARE = 0.25    # of a text's words that may stand in foreign stretches:
 def common_words(language):
     """Return the frequent words of a language as a set in lower case; empty for one that configs/corpus/languages.yaml lacks."""
     from config_loader import load_config
-    from weatherman.schemas import Languages
+    from weatherman.text_schemas import Languages
     return frozenset(load_config(CONFIGS_DIR / "corpus" / "languages.yaml", Languages).plain["common_words"].get(language, ()))
 
 

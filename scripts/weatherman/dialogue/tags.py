@@ -73,7 +73,7 @@ def points_of(word):
 def point_words():
     """Return [(weight, pattern of a word)] of configs/dialogue/tones.yaml, in which * stands for any letters and # for any number."""
     from config_loader import load_config
-    from weatherman.schemas import Tones
+    from weatherman.text_schemas import Tones
     groups = load_config(TONES, Tones).plain.values()
     return [(group["weight"], re.compile(", ".join(group["words"]).replace("*", "[a-z]*").replace("#", r"\d[\d,.]*").replace(", ", "|")))
             for group in groups]

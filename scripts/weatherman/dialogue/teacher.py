@@ -52,7 +52,7 @@ names them). Answers are kept under data/synthetic/teacher/ and never asked for 
 def load_settings():
     """Return configs/dialogue/teacher.yaml as a plain dict."""
     from config_loader import load_config
-    from weatherman.schemas import TeacherSettings
+    from weatherman.text_schemas import TeacherSettings
     return load_config(SETTINGS, TeacherSettings).plain
 
 

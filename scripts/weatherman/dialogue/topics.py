@@ -61,7 +61,7 @@ class Words:
 def lists():
     """Return configs/dialogue/subjects.yaml with each list of words as a set."""
     from config_loader import load_config
-    from weatherman.schemas import Subjects
+    from weatherman.text_schemas import Subjects
     return {key: frozenset(" ".join(words).split()) for key, words in load_config(SUBJECTS, Subjects).plain.items()}
 
 

@@ -120,7 +120,7 @@ def load_voices(folder=VOICES):
 
 def load_voice(path):
     """Return the Voice of one file. Raises ConfigError with file and key for every phrase that breaks its rule."""
-    from weatherman.schemas import VoiceFile
+    from weatherman.text_schemas import VoiceFile
     texts, phrases = load_phrases(path, VoiceFile)
     found = [f"{show(path)}: {key}: {problem}: {text!r}" for (key, text), (_, parts) in zip(walk(texts), walk(phrases))
              for problem in problems(key, parts)]
