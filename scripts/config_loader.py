@@ -232,7 +232,7 @@ def _field_names(schema, loc):
 
 
 def main(argv=None):
-    from weatherman import schemas
+    """Check a configuration file, or print its resolved values."""
     from weatherman.cli import parser
     flags = parser(__doc__)
     flags.add_argument("file", help="a file of configs/")
@@ -242,6 +242,7 @@ def main(argv=None):
     flags.add_argument("--hardware", help="lay configs/hardware/NAME.yaml over it")
     flags.add_argument("--preset", help="lay configs/presets/NAME.yaml over it")
     args = flags.parse_args(argv)
+    from weatherman import schemas
     resolved = schemas.load_file(args.file, args.model, args.hardware, args.preset, args.overrides)
     if args.show:
         for path, value in sorted(_leaves(resolved.plain), key=lambda item: [str(k) for k in item[0]]):
