@@ -4,8 +4,7 @@ SHELL := bash
 export PYTHON PYTHON310
 LOCAL := .venv-local/bin
 CPU := .venv-cpu/bin
-PYTEST := -m pytest --timeout=300
-DATA_PYTEST := $(PYTEST) -n 2 --dist loadfile
+PYTEST := -m pytest --timeout=300 -n 2 --dist loadfile
 SHELL_FILES := $(wildcard *.sh scripts/*.sh) .ci/run
 # Every line would carry the marker of both machines; what is left without it is the part that says something.
 MAC := platform_machine == 'arm64' and sys_platform == 'darwin'
@@ -44,7 +43,7 @@ test:  ## every test: the data half in .venv-local (on Python 3.10 too where the
 	@./setup_local.sh --dev --add praw --add teacher
 	@./setup_remote.sh --cpu --dev
 	@$(MAKE) --no-print-directory test-data310
-	$(LOCAL)/python $(DATA_PYTEST) tests --ignore=tests/training
+	$(LOCAL)/python $(PYTEST) tests --ignore=tests/training
 	OMP_NUM_THREADS=1 $(CPU)/python $(PYTEST) tests/training
 
 test-data310:  ## the data half's tests on Python 3.10, the reference, where one runs and .venv-local is another
@@ -52,7 +51,7 @@ test-data310:  ## the data half's tests on Python 3.10, the reference, where one
 	for python in "$${PYTHON310:-}" python3.10 "$$(pyenv root 2>/dev/null)"/versions/3.10.*/bin/python3.10; do \
 		if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null; then \
 			PYTHON="$$python" ./setup_local.sh --dev --into .venv-local-3.10 || exit 1; \
-			exec .venv-local-3.10/bin/python $(DATA_PYTEST) tests --ignore=tests/training -m 'not machine'; \
+			exec .venv-local-3.10/bin/python $(PYTEST) tests --ignore=tests/training -m 'not machine'; \
 		fi; \
 	done; \
 	echo "No Python 3.10 runs here: its tests are left out. To include them: make test PYTHON310=/path/to/python3.10"

@@ -42,7 +42,8 @@ SCRIPTS = {
     "08_build_dataset.py": ("data/processed", ["train.jsonl", "validation.jsonl", "test.jsonl"],
                             "--input", "data/processed/style_chat.jsonl", ["data/synthetic/tool_use.jsonl"]),
 }
-SLOW = {"03_collect_web.py", "04_clean_passages.py", "05_deduplicate.py", "06_format_chat.py"}  # 1 to 4 s a run: fewer runs
+SLOW = {"03_collect_web.py", "04_clean_passages.py", "05_deduplicate.py", "06_format_chat.py", "07_generate_tool_use.py",
+        "08_build_dataset.py"}  # 1 to 4 s a run: fewer runs
 BLOCK = 4096  # bytes; tmpfs counts in blocks
 
 
@@ -234,6 +235,7 @@ def outcome(base, tmp_path_factory, request):
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_outputs_stay_whole(outcome, fault, script):
