@@ -10,6 +10,8 @@ import demo
 from paths import CONFIGS_DIR, SCRIPTS_DIR
 from weatherman.cli import GateError, UserError
 
+pytestmark = pytest.mark.machine  # 45 s; the scripts themselves run on every Python in test_dialogue_scripts and test_corpus_scripts
+
 
 def build(base, *extra):
     """Run the demo's data steps in a base folder."""

@@ -235,7 +235,6 @@ def outcome(base, tmp_path_factory, request):
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.machine
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_outputs_stay_whole(outcome, fault, script):
