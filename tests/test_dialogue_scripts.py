@@ -119,15 +119,14 @@ BAD_LINES = {
 }
 
 
-@pytest.mark.parametrize("reason", BAD_LINES)
-def test_06_rejects_a_bad_line_and_keeps_the_others(tmp_path, reason):
+def test_06_rejects_bad_lines_and_keeps_the_others(tmp_path):
     source = write_jsonl(processed(tmp_path, "unique.jsonl"), corpus())
     good = source.read_bytes()
-    source.write_bytes(b"\xef\xbb\xbf" + good.replace(b"\n", b"\r\n") + BAD_LINES[reason])  # BOM and CRLF besides
+    source.write_bytes(b"\xef\xbb\xbf" + good.replace(b"\n", b"\r\n") + b"".join(BAD_LINES.values()))  # BOM and CRLF besides
     done = run_script("06_format_chat.py", tmp_path)
     assert done.returncode == 0, done.stderr
-    rejects = [row for row in read(processed(tmp_path, "style_chat.rejects.jsonl")) if row["reason"] == reason]
-    assert [row["line"] for row in rejects] == [len(corpus()) + 1]
+    rejects = [row for row in read(processed(tmp_path, "style_chat.rejects.jsonl")) if row["reason"] in BAD_LINES]
+    assert [(row["line"], row["reason"]) for row in rejects] == list(enumerate(BAD_LINES, len(corpus()) + 1))
     assert len(read(processed(tmp_path, "style_chat.jsonl"))) >= 180
 
 
