@@ -20,7 +20,7 @@ from weatherman.dialogue.tags import TONES
 from weatherman.dialogue.teacher import add_teacher_flags, open_teacher, teacher_identity
 from weatherman.dialogue.topics import SUBJECTS, learn_words
 from weatherman.files import read_jsonl
-from weatherman.parallel import ordered_map
+from weatherman.parallel import batches, ordered_map
 from weatherman.serving.worker import local_model
 from weatherman.step import Step
 
@@ -96,15 +96,15 @@ def format_passages(step, records, teacher):
     for record in records:
         step.seen()
         step.keep(record)
-        kinds[record["provenance"]["generator"].partition("/")[2].partition("+")[0]] += 1
+        kinds[record["provenance"]["generator"].partition("/")[2]] += 1
     step.notes = {**{f"of kind {kind}": count for kind, count in sorted(kinds.items())}, **taught}
 
 
 def valid_records(step, source, passages, setting, workers):
     """Yield the records of each passage and kind of prompt; where there is none, the reason is rejected."""
-    batches = [passages[start:start + BATCH] for start in range(0, len(passages), BATCH)]
-    made = ordered_map(partial(judge_batch, setting), batches, min(workers, len(batches)) or 1)
-    for batch, judged in zip(batches, progress(made, "chat records", total=len(batches), unit=f"times {BATCH} passages")):
+    parts = list(batches(passages, BATCH))
+    made = ordered_map(partial(judge_batch, setting), parts, min(workers, len(parts)) or 1)
+    for batch, judged in zip(parts, progress(made, "chat records", total=len(parts), unit=f"times {BATCH} passages")):
         for (line, passage), found in zip(batch, judged):
             for record, reason, excerpt in found:
                 if reason:

@@ -20,7 +20,6 @@ from weatherman.dialogue.climate import NORMALS
 from weatherman.dialogue.leakage import conversation_key, skeleton
 from weatherman.dialogue.lessons import teach_answers
 from weatherman.dialogue.teacher import add_teacher_flags, open_teacher, teacher_identity
-from weatherman.dialogue.tool_dialogues import draft, draft_all, plan
 from weatherman.dialogue.voices import VOICES
 from weatherman.dialogue.world import ELEVATIONS
 from weatherman.parallel import batches, ordered_map
@@ -71,10 +70,11 @@ def generate(step, tool_use, seed, teacher, workers):
 
 def good_dialogues(step, tool_use, seed, workers):
     """Yield dialogues that are new, well formed and grounded; one that is not is rejected and drawn anew."""
-    pairs, said = plan(tool_use, tool_use["count"], seed), set()
-    draw = partial(draft, seed, orjson.dumps(tool_use))
+    from weatherman.dialogue.tool_dialogues import draft, draft_all, plan
+    pairs, said, settings = plan(tool_use, tool_use["count"], seed), set(), orjson.dumps(tool_use)
+    draw = partial(draft, seed, settings)
     draw(0, pairs[0], 0)  # reads voices and cities once: processes that are forked have them then
-    drafts = ordered_map(partial(draft_all, seed, orjson.dumps(tool_use)), batches(enumerate(pairs), BATCH), workers)
+    drafts = ordered_map(partial(draft_all, seed, settings), batches(enumerate(pairs), BATCH), workers)
     for number, first in enumerate(progress(chain.from_iterable(drafts), "dialogues", total=len(pairs))):
         for attempt in range(MAX_DRAWS):
             record, problem = first if attempt == 0 else draw(number, pairs[number], attempt)

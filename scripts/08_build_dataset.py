@@ -13,10 +13,9 @@ from pathlib import Path
 
 from paths import base_dir, folder, show
 from weatherman.cli import GateError, add_data_flags, log, parser, progress, run
+from weatherman.dialogue.mixture import SPLITS, kind_of
 from weatherman.files import read_jsonl, write_bytes
 from weatherman.manifest import read_manifest
-
-SPLITS = ("train", "validation", "test")
 
 
 def main(argv=None):
@@ -75,7 +74,6 @@ def identity(config, args):
 def make(step, inputs, config, args):
     """Return the Dataset of the input files, its records kept, all others rejected with their reason."""
     from weatherman.dialogue.dataset import build
-    from weatherman.dialogue.mixture import kind_of
     rows = [row for source in inputs for row in read_source(step, source)]
     refuse_repeated_ids(rows)
     files = {kind_of(record["tags"]): show(source) for source, _, record in rows}

@@ -7,6 +7,8 @@ import struct
 import threading
 import time
 
+from misbehaving import running
+
 STALL_S = 3.0  # longer than any client of these tests waits
 
 
@@ -69,16 +71,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def serving(script):
     """Give a running server with `log` and `address` (a base address). script: a function as Handler says, or a list of answers in turn."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.block_on_close = True, False
     answers = script
     server.script = script if callable(script) else lambda number, body: answers[number]
-    server.log, server.lock, server.stopped = [], threading.Lock(), threading.Event()
+    server.lock = threading.Lock()
     server.address = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    server.handle_error = lambda request, client: None  # connections that were reset
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    try:
+    with running(server):
         yield server
-    finally:
-        server.stopped.set()
-        server.shutdown()
-        server.server_close()

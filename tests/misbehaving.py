@@ -174,13 +174,20 @@ PAGES |= {
 def serving(context=None):
     """Give a running server with `pages`, `log` and `address`; over TLS with an ssl `context`."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.block_on_close = True, False
-    server.pages, server.log, server.stopped = dict(PAGES), [], threading.Event()
-    server.port = server.server_address[1]
+    server.pages, server.port = dict(PAGES), server.server_address[1]
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     server.address = f"http{'s' if context else ''}://127.0.0.1:{server.port}"
-    server.handle_error = lambda request, client: None  # refused handshakes
+    with running(server):
+        yield server
+
+
+@contextlib.contextmanager
+def running(server):
+    """Run a ThreadingHTTPServer that keeps a `log`; `stopped` is set before it ends, so that handlers need not be waited for."""
+    server.daemon_threads, server.block_on_close = True, False
+    server.log, server.stopped = [], threading.Event()
+    server.handle_error = lambda request, client: None  # refused handshakes, connections that were reset
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield server

@@ -8,7 +8,7 @@ from collections import deque
 
 from weatherman.cli import UserError
 
-AHEAD = 4  # items a process is given ahead of the one whose result is awaited: memory stays flat however many there are
+AHEAD = 4  # items a worker is given ahead of the one whose result is awaited: memory stays flat however many there are
 
 
 def batches(items, size):
@@ -28,19 +28,24 @@ def ordered_map(function, items, workers):
         return
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
-    waiting, items = deque(), iter(items)
     pool = ProcessPoolExecutor(workers, initializer=_begin, initargs=(os.getpid(),))
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from in_order(pool, function, items, workers)
     except BrokenProcessPool:
         raise UserError("a worker process was ended from outside, perhaps for lack of memory.", "--workers 1") from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def in_order(pool, function, items, workers):
+    """Yield function(item) for each item in order, worked out by an executor of so many workers; few items are taken ahead."""
+    waiting = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > AHEAD * workers:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _begin(parent):

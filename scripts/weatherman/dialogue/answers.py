@@ -6,6 +6,7 @@ a forecast stand. A sentence is eligible when its facts are known and none of th
 import re
 
 from weatherman.dialogue.facts import current_facts, day_facts, forecast_facts, line_facts
+from weatherman.dialogue.phrases import capital
 
 FACTS_TOLD = (2, 2, 3, 3, 3, 4, 4, 5)   # facts of an answer about one moment or day, each as likely as it is often here
 MAX_TELLS, MAX_SENTENCES = 3, 5         # phrases between the first and the remark; sentences from which on only what was asked is added
@@ -75,7 +76,7 @@ class Speaker:
         lines = self._lines(forecast)
         if days <= RUN_DAYS and self.rng.random() < RUN_SHARE:
             return _join([f"{opening} {'; '.join(lines)}.", below])
-        return opening + "".join(f"\n- {_capitalised(line)}" for line in lines) + (f"\n{below}" if below else "")
+        return opening + "".join(f"\n- {capital(line)}" for line in lines) + (f"\n{below}" if below else "")
 
     def compare(self, here, there, names):
         """Return the answer that sets two places side by side. here, there: Currents; names: (place, other)."""
@@ -96,7 +97,7 @@ class Speaker:
         phrases = self.phrases
         for key in keys:
             phrases = phrases[key]
-        return _capitalised(self._say_one_of(phrases, texts, tags))
+        return capital(self._say_one_of(phrases, texts, tags))
 
     def _moment(self, kind, texts, tags, asked, without):
         """Return (answer, facts told): an opening with the place, further facts, perhaps a remark."""
@@ -172,9 +173,5 @@ def _stops(text):
     return len(STOP.findall(text))
 
 
-def _capitalised(text):
-    return text[:1].upper() + text[1:]
-
-
 def _join(sentences):
-    return " ".join(_capitalised(text) for text in sentences if text)
+    return " ".join(capital(text) for text in sentences if text)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from weatherman.dialogue import world
 from weatherman.dialogue.answers import Speaker, asked_facts, span_tags
+from weatherman.dialogue.phrases import capital
 from weatherman.dialogue.typist import Typist
 from weatherman.dialogue.weather_api import MONTHS, TOOLS, WEEKDAYS, parse_current, parse_forecast, to_text
 
@@ -114,7 +115,7 @@ class Conversation:
         if question.kind == "day":
             name = "tomorrow" if question.days == 1 else WEEKDAYS[(self.today.weekday() + question.days) % 7]
             on_day = name if question.days == 1 else f"on {name}"
-            return {"day": name, "on_day": on_day, "Day": name[0].upper() + name[1:], "On_day": on_day[0].upper() + on_day[1:]}
+            return {"day": name, "on_day": on_day, "Day": capital(name), "On_day": capital(on_day)}
         return {}
 
     # --- turns ---

@@ -1,4 +1,5 @@
 """The facts of weather answers: texts for the slots of the voices, and tags that say what holds of them."""
+from weatherman.dialogue.phrases import capital
 from weatherman.dialogue.weather_api import WMO, day_name, quantity
 
 WET_CODES = frozenset(code for code in WMO if code >= 51)
@@ -88,7 +89,7 @@ def celsius(value, unit):
 
 def _sky(code):
     sky = WMO[code]
-    return {"sky": sky, "Sky": sky[0].upper() + sky[1:]}
+    return {"sky": sky, "Sky": capital(sky)}
 
 
 def _windy(speed, unit):

@@ -9,7 +9,7 @@ from weatherman.corpus.passages import sentence_splitter
 from weatherman.dialogue.aphorisms import saying_topic, sayings
 from weatherman.dialogue.exchanges import exchanges
 from weatherman.dialogue.headlines import headline_topics
-from weatherman.dialogue.phrases import ask, say, system_prompt
+from weatherman.dialogue.phrases import ask, capital, say, system_prompt
 from weatherman.dialogue.tags import tags_of
 from weatherman.dialogue.topics import Words, passage_place, passage_topics, passage_weather, stem
 
@@ -129,7 +129,7 @@ def no_topic():
 
 def asked_about(text, passage, setting):
     """Return the Plan of a prompt about the subjects of a text, None when it has none."""
-    title = {word for word in words_of(passage["title"])} if passage["source"] == "web" else set()
+    title = set(words_of(passage["title"])) if passage["source"] == "web" else set()
     topics = passage_topics(text, setting.words, title)
     place, weather = passage_place(text, setting.words), None
     if set(passage["matched_keywords"]) & set(setting.weather_words):
@@ -221,10 +221,6 @@ def in_halves(text, min_words):
 def sentence_spans(text):
     """Return [(start, end)] of the sentences of a text."""
     return list(sentence_splitter().span_tokenize(text))
-
-
-def capital(text):
-    return text[:1].upper() + text[1:]
 
 
 def join(items):

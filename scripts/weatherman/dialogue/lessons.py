@@ -8,10 +8,12 @@ from collections import Counter
 from weatherman.cli import UserError, progress
 from weatherman.dialogue.leakage import conversation_key, templates
 from weatherman.dialogue.lesson_checks import common_fault, plain_fault, prompt_fault, tidy, wording_fault
+from weatherman.dialogue.mixture import scenario_of
 from weatherman.dialogue.phrases import parse, say
 from weatherman.dialogue.teacher import NoReply
 
 TAUGHT = "taught"
+
 
 def better_prompt(teacher, record):
     """Return (the record with a prompt that the model wrote for its first answer, TAUGHT), or (None, reason): back-translation."""
@@ -112,7 +114,7 @@ def teach_answers(teacher, records):
 
 def of_kinds(records, kinds):
     """Return the records of 06 of some kinds, told by their generator ("06_format_chat/describe")."""
-    return [record for record in records if record["provenance"]["generator"].split("/")[1] in kinds]
+    return [record for record in records if scenario_of(record) in kinds]
 
 
 def teach(teacher, lesson, records, label):

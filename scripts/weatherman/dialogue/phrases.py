@@ -80,6 +80,11 @@ def say(phrases, rng, facts, tags=frozenset()):
     return re.sub(r" *\n *", "\n", fill(rng.choice(phrases), rng, facts, tags)).strip()
 
 
+def capital(text):
+    """Return a text with its first letter in capital: a sentence begins with it."""
+    return text[:1].upper() + text[1:]
+
+
 def load_phrases(path, schema):
     """Return (values with the texts as written, the same with every text parsed). Raises ConfigError with the file's name."""
     plain = load_config(path, schema).plain

