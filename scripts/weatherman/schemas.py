@@ -2,23 +2,12 @@
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from config_loader import ConfigError, load_config, part, read_layer
 from paths import CONFIGS_DIR
-
-Share = Field(ge=0, le=1)
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def sums_to_one(shares, what):
-    """Raise ValueError unless the values of {name: share} add up to 1."""
-    if abs(sum(shares.values()) - 1) > 1e-9:
-        raise ValueError(f"the {what} add up to {sum(shares.values()):g}; expected 1")
-
+from weatherman.section import Section, Share, sums_to_one
+from weatherman.training_schemas import CustomsConfig, Gpus, Models, PreferenceConfig, TrainingConfig
 
 # --- data_config.yaml -------------------------------------------------------------------------------------------------
 
@@ -246,79 +235,7 @@ class DataConfig(Section):
     render: Render
 
 
-# --- training_config.yaml, models.yaml, eval_config.yaml ----------------------------------------------------------------
-
-class TrainingData(Section):
-    train: str
-    validation: str
-
-
-class Training(Section):
-    epochs: float = Field(gt=0)
-    max_steps: int = Field(ge=-1)
-    micro_batch: int = Field(gt=0)
-    effective_batch: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    scheduler: Literal["cosine", "linear", "constant"]
-    warmup_share: float = Field(ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
-    max_grad_norm: float = Field(gt=0)
-    max_tokens: int = Field(gt=0)
-    packing: bool
-    gradient_checkpointing: bool
-    log_steps: int = Field(gt=0)
-    eval_steps: int = Field(gt=0)
-    save_steps: int = Field(gt=0)
-    keep_checkpoints: int = Field(ge=2)  # an older one goes before the newest is sealed
-    seed: int
-
-
-class Lora(Section):
-    r: int = Field(gt=0)
-    alpha: int = Field(gt=0)
-    dropout: float = Field(ge=0, lt=1)
-    target_modules: list[str] = Field(min_length=1)
-
-
-class Quantization(Section):
-    mode: Literal["nf4", "none"]
-    double_quantization: bool
-
-
-class Compute(Section):
-    device: Literal["cuda", "cpu", "mps"]
-    dtype: Literal["bfloat16", "float32"]
-    attention: Literal["sdpa", "eager", "flash_attention_2"]
-
-
-class TrainingConfig(Section):
-    model: str
-    data: TrainingData
-    training: Training
-    lora: Lora
-    quantization: Quantization
-    compute: Compute
-    report_to: list[Literal["wandb", "tensorboard"]]
-
-
-class Model(Section):
-    """One entry of models.yaml. `package`: a Python package that carries the weights as GGUF, instead of a hub id."""
-
-    hub_id: str
-    revision: str | None
-    package: str | None
-    license: str
-    gated: bool
-    parameters: int = Field(gt=0)
-    template: str
-    end_of_turn: str
-    pad_token: str
-    training: dict | None
-
-
-class Models(Section):
-    models: dict[str, Model]
-
+# --- eval_config.yaml -------------------------------------------------------------------------------------------------
 
 class Prompt(Section):
     name: str
@@ -355,7 +272,8 @@ class Hosts(Section):
 
 # --- loading ----------------------------------------------------------------------------------------------------------
 
-SCHEMAS = {"data_config.yaml": DataConfig, "training_config.yaml": TrainingConfig, "models.yaml": Models, "eval_config.yaml": EvalConfig,
+SCHEMAS = {"data_config.yaml": DataConfig, "training_config.yaml": TrainingConfig, "dpo_config.yaml": PreferenceConfig,
+           "customs_config.yaml": CustomsConfig, "models.yaml": Models, "gpus.yaml": Gpus, "eval_config.yaml": EvalConfig,
            "demo_data.yaml": DataConfig, "hosts.example.yaml": Hosts, "hosts.yaml": Hosts}
 
 

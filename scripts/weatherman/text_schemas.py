@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weatherman.schemas import Section, Share, sums_to_one
+from weatherman.section import Section, Share, sums_to_one
 
 # --- corpus/keywords.yaml, languages.yaml, graded_words.yaml ------------------------------------------------------------
 
@@ -197,6 +197,29 @@ class ChatPhrases(Section):
     def shares_add_up(self):
         sums_to_one(self.registers, "registers")
         return self
+
+
+# --- dialogue/question_phrases.yaml, question_words.yaml -----------------------------------------------------------------
+
+class QuestionPhrases(Section):
+    questions: dict[str, _at_least(3)]
+
+
+class QuestionWords(Section):
+    """Lists of words; long ones are texts with spaces between the words."""
+
+    articles: Texts
+    no_subject: str
+    leaning: str
+    going_on: str
+    loose: str
+    times: str
+    places: str
+    no_places: str
+    defining: str
+    past: str
+    participles: str
+    has: dict[str, str]
 
 
 # --- dialogue/teacher.yaml ----------------------------------------------------------------------------------------------
