@@ -70,8 +70,8 @@ def check_machine(env):
     rows.append(["disk", disk.outcome, disk.message])
     if env == "remote":
         from weatherman.training.exercises import device
-        found = device() == "cuda"
-        rows.append(["gpu", FINE if found else WARNING, "CUDA works" if found else "torch sees no CUDA device. Try: nvidia-smi"])
+        works = ["gpu", FINE, "CUDA works"]
+        rows.append(works if device() == "cuda" else ["gpu", WARNING, "torch sees no CUDA device. Try: python scripts/check_gpu.py"])
     return rows
 
 
