@@ -9,14 +9,15 @@ from html.parser import HTMLParser
 import pytest
 
 from chat_sets import AT_ONCE, dialogues, document, record, style, talk, tools
-from dialogue_records import read, run_script, write_jsonl
+from dialogue_records import read, write_jsonl
+from in_process import run_here
 from paths import SCRIPTS_DIR
 from weatherman.cli import GateError, run
 from weatherman.dialogue.dataset import check_tokens
 from weatherman.dialogue.figures import token_figures
 from weatherman.files import sha256_file
 from weatherman.manifest import manifest_path, read_manifest
-from weatherman.training.render import Rendered
+from weatherman.training.tokens import Counted
 
 SPLITS = ("train", "validation", "test")
 HOSTILE = '<script>alert("x")</script> \u202egnp.txe & a "quote"'
@@ -117,7 +118,7 @@ def test_json_prints_one_object(base, capsys):
 
 
 def test_as_a_process_with_help_and_its_default_sources(built):
-    done = run_script("08_build_dataset.py", built.folder, *AT_ONCE, "--dry-run")
+    done = run_here("08_build_dataset.py", built.folder, *AT_ONCE, "--dry-run")
     assert done.returncode == 0 and "would read data/processed/style_chat.jsonl, data/synthetic/tool_use.jsonl" in done.stderr
 
 
@@ -264,10 +265,10 @@ def test_a_model_without_its_tokenizer_is_said_plainly_everywhere(base, capsys):
 
 
 def test_a_record_that_does_not_pass_whole_through_a_template_is_refused():
-    fits = [Rendered("r:1", 900, 300, None), Rendered("r:2", 100, 50, None)]
+    fits = [Counted("r:1", (900,), (300,)), Counted("r:2", (60, 40), (30, 20))]
     assert check_tokens("llama", fits) == fits
     assert token_figures(fits) == {"total": 1000, "trained": 350, "mean": 500, "median": 900, "longest": 900}
-    long = Rendered("r:3", 5000, 900, "5,000 tokens, and a row holds 4,096: the end would be cut")
+    long = Counted("r:3", (5000,), (900,), "5,000 tokens, and a row holds 4,096: the end would be cut")
     with pytest.raises(GateError, match="llama: 1 of 3 records do not pass whole through its template:\n  r:3: 5,000 tokens") as error:
         check_tokens("llama", [*fits, long])
     assert error.value.status == 3

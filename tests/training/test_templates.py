@@ -5,8 +5,9 @@ import pytest
 
 from training.conftest import RESULT, chat, tool_chat
 from weatherman.cli import GateError, UserError
+from weatherman.training.faults import TemplateFault, spans
 from weatherman.training.models import model_entry
-from weatherman.training.templates import IGNORED, TemplateFault, check_tokenizer, encode, encode_all, spans
+from weatherman.training.templates import IGNORED, check_tokenizer, encode, encode_all
 
 
 def trained_text(tokenizer, encoded):
@@ -118,7 +119,7 @@ def test_tool_result_that_is_quoted_again(tokenizer):
 
 def test_gate_counts_every_fault_and_names_the_records(tokenizer):
     records = [chat(1, "Go on.", "rain " * 300), chat(2, "Go on.", "Short."), chat(3, "Go on.", "snow " * 300)]
-    with pytest.raises(GateError, match=r"data.jsonl: 2 of 3 conversations") as caught:
+    with pytest.raises(GateError, match=r"data.jsonl: 2 of 3 records") as caught:
         encode_all(tokenizer, records, 64, "data.jsonl")
     assert "test:1" in str(caught.value) and "test:3" in str(caught.value)
 
@@ -129,15 +130,8 @@ def test_spans():
 
 
 @pytest.fixture(scope="module")
-def llama(tokenizer):
-    """Llama 3.1's template and special tokens over SmolLM2's vocabulary: the template's own logic, without Meta's gated files."""
-    from paths import TEMPLATES_DIR
-    changed = copy.deepcopy(tokenizer)
-    names = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|finetune_right_pad_id|>"]
-    changed.add_special_tokens({"additional_special_tokens": names})
-    changed.chat_template = (TEMPLATES_DIR / "llama-3.1.jinja").read_text()
-    changed.bos_token, changed.eos_token, changed.pad_token = names[0], names[3], names[4]
-    return changed
+def llama(makers_tokenizers):
+    return makers_tokenizers["llama-3.1-8b-instruct"]
 
 
 def test_llama_rendering_and_mask(llama):

@@ -126,12 +126,12 @@ def check_tools(records):
     return {"calls checked": calls, "dialogues checked": dialogues, "calls outside their schema": 0, "ungrounded dialogues": 0}
 
 
-def check_tokens(model, rendered):
+def check_tokens(model, counted):
     """Return a list of Rendered as it is. Raises GateError when a conversation does not pass whole through the model's template."""
-    rendered = list(rendered)
-    faults = [f"  {found.id}: {found.fault}" for found in rendered if found.fault]
+    counted = list(counted)
+    faults = [f"  {found.id}: {found.fault}" for found in counted if found.fault]
     if faults:
-        raise GateError(f"{model}: {len(faults):,} of {len(rendered):,} records do not pass whole through its template:\n"
+        raise GateError(f"{model}: {len(faults):,} of {len(counted):,} records do not pass whole through its template:\n"
                         + "\n".join(faults[:SHOWN]),
                         "mend these records, or raise render.max_tokens, or leave the model out of render.models")
-    return rendered
+    return counted

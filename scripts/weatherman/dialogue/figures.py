@@ -50,10 +50,10 @@ def tag_counts(splits):
     return {tag: rows for tag, rows in found.items() if rows}
 
 
-def token_figures(rendered):
-    """Return {"total", "trained", "mean", "median", "longest"} in tokens, of a list of render.Rendered."""
-    tokens = sorted(found.tokens for found in rendered)
-    return {"total": sum(tokens), "trained": sum(found.loss_tokens for found in rendered), "mean": round(sum(tokens) / len(tokens)),
+def token_figures(counted):
+    """Return {"total", "trained", "mean", "median", "longest"} in tokens, of a list of tokens.Counted."""
+    tokens = sorted(found.tokens for found in counted)
+    return {"total": sum(tokens), "trained": sum(found.loss_tokens for found in counted), "mean": round(sum(tokens) / len(tokens)),
             "median": tokens[len(tokens) // 2], "longest": tokens[-1]}
 
 

