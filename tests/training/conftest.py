@@ -1,7 +1,10 @@
 """Small real parts for the training half: SmolLM2's own tokenizer, the real 135M model, and a tiny random Llama in its place."""
+import contextlib
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -9,7 +12,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read by torch when it is first 
 
 import pytest
 
+import train
 from paths import SCRIPTS_DIR
+from weatherman import cli
 from weatherman.training.models import model_entry, package_gguf, unpack_gguf
 
 NAME = "smollm2-135m"
@@ -79,6 +84,25 @@ def tokenizer(real_model):
 
 
 @pytest.fixture(scope="session")
+def makers_folder(tmp_path_factory, real_model):
+    """A base folder with the real tokenizers of four models below models/, built once a test session (about 7 s)."""
+    from training.makers import MAKERS
+    base = tmp_path_factory.mktemp("tokenizers")
+    for name, write in MAKERS.items():
+        write(base / "models" / name)
+    (base / "models" / NAME).symlink_to(real_model)
+    return base
+
+
+@pytest.fixture(scope="session")
+def makers_tokenizers(makers_folder, tokenizer):
+    """{model: real tokenizer with our template}. Copy one before changing it."""
+    from training.makers import MAKERS
+    from weatherman.training.templates import load_tokenizer
+    return {**{name: load_tokenizer(makers_folder / "models" / name, model_entry(name)) for name in MAKERS}, NAME: tokenizer}
+
+
+@pytest.fixture(scope="session")
 def tiny_model(real_model, tmp_path_factory):
     """A two-layer random Llama with the real tokenizer: same code paths, a hundredth of the time."""
     import torch
@@ -123,10 +147,43 @@ def trained(tiny_model, tmp_path_factory):
     """A workspace with one finished run called `whole`: (base folder, the figures train.py printed). Tests add runs beside it."""
     base = tmp_path_factory.mktemp("trained")
     fill_workspace(base, tiny_model)
+    before, out = os.environ.get("WEATHERMAN_BASE_DIR"), io.StringIO()
     os.environ["WEATHERMAN_BASE_DIR"] = str(base)
     try:
-        status, out, err = run("train.py", *QUICK, "--run", "whole", "--json")
+        with contextlib.redirect_stdout(out):
+            assert run_main(train.main, QUICK + ["--run", "whole", "--json"]) == 0
     finally:
-        del os.environ["WEATHERMAN_BASE_DIR"]
-    assert status == 0, err
-    return base, json.loads(out)
+        os.environ.pop("WEATHERMAN_BASE_DIR") if before is None else os.environ.update(WEATHERMAN_BASE_DIR=before)
+    return base, json.loads(out.getvalue())
+
+
+def unfinished_copy(base, name):
+    """The run `whole` as it was before it was finished: all checkpoints, no adapter, no run.json."""
+    target = base / "adapters" / name
+    shutil.copytree(base / "adapters" / "whole", target, ignore=shutil.ignore_patterns("eval"))
+    (target / "run.json").rename(target / "started.json")
+    for end in ("adapter_model.safetensors", "README.md"):
+        (target / end).unlink()
+    return target
+
+
+def run_main(main, arguments):
+    """Run a script's main in this process, which has torch loaded already; leave signals and log files as they were."""
+    files, before = list(cli._log_files), signal.getsignal(signal.SIGTERM)
+    try:
+        return cli.run(main, list(arguments))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        while len(cli._log_files) > len(files):
+            with contextlib.suppress(OSError):  # what a full disk did not take
+                cli._log_files.pop().close()
+
+
+@pytest.fixture
+def here(capsys):
+    """Return a function that runs a script's main in this process: (status, stdout, stderr)."""
+    def run_here(main, *arguments):
+        capsys.readouterr()
+        return run_main(main, arguments), *capsys.readouterr()
+
+    return run_here

@@ -18,7 +18,7 @@ svg circle { fill: var(--second); } p.key { color: var(--soft); margin: .4rem 0 
 """
 
 
-def loss_curve(training, held_out):
+def loss_curve(training, held_out, unit="loss, nats a token"):
     """Return an SVG of two series [(step, loss)]: training loss as a thin line, held-out loss as a bold line with points."""
     points = [*training, *held_out]
     last = max(step for step, _ in points) or 1
@@ -45,8 +45,8 @@ def loss_curve(training, held_out):
     parts += [tag("circle", tag("title", f"step {s}: {v:.4f}"), cx=f"{x(s):.1f}", cy=f"{y(v):.1f}", r=4) for s, v in held_out]
     parts.append(tag("text", "optimiser updates", x=WIDTH - RIGHT, y=HEIGHT - 2, text_anchor="end"))
     key = tag("p", tag("span", "thin: training loss", class_="train-key"), " · ",
-              tag("span", "bold: loss on held-out validation conversations", class_="held-key"), ", nats a token", class_="key")
-    return join([tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label="Loss per token over optimiser updates"), key])
+              tag("span", "bold: loss on held-out validation data", class_="held-key"), f"; {unit}", class_="key")
+    return join([tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{unit} over optimiser updates"), key])
 
 
 def answers(pairs):
@@ -60,7 +60,7 @@ def answers(pairs):
 
 
 def page(result, curve):
-    """Return the whole page (str). result: what eval_model.py writes as JSON; curve: (training series, held-out series)."""
+    """Return the whole page (str). result: what eval_model.py writes as JSON; curve: the arguments of loss_curve."""
     c, data = result["held_out"], result["data"]
     rows = [(name, n, f"{before:.3f}", f"{after:.3f}", f"{math.exp(before):.1f}", f"{math.exp(after):.1f}")
             for name, n, before, after in result["by_domain"]]

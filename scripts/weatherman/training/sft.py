@@ -1,49 +1,67 @@
-"""Supervised fine-tuning with TRL: our records in, an adapter and its figures out."""
+"""Supervised fine-tuning with TRL: our configuration and records in, a trainer out."""
 import math
-import time
-from pathlib import Path
 
-from weatherman.cli import log
-from weatherman.files import read_jsonl, to_json_line, write_bytes
-from weatherman.training.modeling import held_out_losses, mean_loss
-from weatherman.training.recovery import seal
+from weatherman.training import distributed, packing
+from weatherman.training.modeling import held_out_losses, in_float32, mean_loss, spare_input_copies
+from weatherman.training.trainer import Care, trainer_class
+from weatherman.training.vocabulary import check_end_of_turn_known, untrained_tokens
+
+MAX_NATS = 50  # e to this is still a number one can print
 
 
-def accumulation(config, encoded):
-    """Return how many micro-batches make an update of about `effective_batch` conversations.
+def per_row(config, encoded):
+    """Return how many conversations a row holds on average: what their mean length lets fit when rows are packed, else one."""
+    return packing.conversations_per_row(config, [len(item.input_ids) for item in encoded])
 
-    A packed row holds several conversations, so the number follows from their mean length.
+
+def accumulation(config, encoded, processes=1):
+    """Return how many micro-batches each process computes for an update of about `effective_batch` conversations."""
+    return packing.accumulation(config, [len(item.input_ids) for item in encoded], processes)
+
+
+def loop_arguments(settings, compute, folder, steps_per_update):
+    """Return the arguments that TRL's SFTConfig and DPOConfig share, as a dict.
+
+    settings: schemas.Loop without "auto"; compute: schemas.Compute without "auto". Reporting is left to our own callbacks.
     """
-    tokens = sum(len(item.input_ids) for item in encoded)
-    per_row = max(1.0, config.max_tokens * len(encoded) / tokens) if config.packing else 1.0
-    return max(1, round(config.effective_batch / (config.micro_batch * per_row)))
+    cpu = compute.device == "cpu"
+    return {
+        "output_dir": str(folder / "checkpoints"), "run_name": folder.name, "report_to": "none", "disable_tqdm": True,
+        "num_train_epochs": settings.epochs, "max_steps": settings.max_steps,
+        "per_device_train_batch_size": settings.micro_batch, "per_device_eval_batch_size": 1,
+        "gradient_accumulation_steps": steps_per_update,
+        "learning_rate": settings.learning_rate, "lr_scheduler_type": settings.scheduler, "warmup_steps": settings.warmup_share,
+        "weight_decay": settings.weight_decay, "max_grad_norm": settings.max_grad_norm,
+        "max_length": settings.max_tokens, "gradient_checkpointing": settings.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False} if settings.gradient_checkpointing else None,
+        "logging_steps": settings.log_steps, "logging_nan_inf_filter": False,  # it would write the mean of the losses before for a NaN
+        "eval_strategy": "steps", "eval_steps": settings.eval_steps,
+        # The best checkpoint is never rotated away; run_callback has one made of every best.
+        "metric_for_best_model": "eval_loss", "greater_is_better": False,
+        "save_strategy": "steps", "save_steps": settings.save_steps,  # the trainer of ours rotates, after sealing
+        "seed": settings.seed, "data_seed": settings.seed,
+        "use_cpu": cpu, "bf16": compute.dtype == "bfloat16", "dataloader_pin_memory": compute.device == "cuda",
+        "include_num_input_tokens_seen": "non_padding",
+        "ddp_find_unused_parameters": False,  # every trained weight is in every pass
+    }
 
 
-def sft_arguments(config, folder, steps_per_update):
-    """Return the SFTConfig for a schemas.TrainingConfig; every key of the configuration that TRL has goes through here."""
+def sft_arguments(config, folder, steps_per_update, **changes):
+    """Return the SFTConfig for a schemas.TrainingConfig without "auto"; every key of the configuration that TRL has goes through here."""
     from trl import SFTConfig
-    settings, cpu = config.training, config.compute.device == "cpu"
-    return SFTConfig(
-        output_dir=str(folder / "checkpoints"), num_train_epochs=settings.epochs, max_steps=settings.max_steps,
-        per_device_train_batch_size=settings.micro_batch, per_device_eval_batch_size=1,
-        gradient_accumulation_steps=steps_per_update, learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.scheduler, warmup_steps=settings.warmup_share, weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm, max_length=settings.max_tokens, packing=settings.packing, packing_strategy="bfd",
-        eval_packing=False, shuffle_dataset=True, gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
-        logging_steps=settings.log_steps, eval_strategy="steps", eval_steps=settings.eval_steps,
-        save_strategy="steps", save_steps=settings.save_steps, save_total_limit=settings.keep_checkpoints,
-        seed=settings.seed, data_seed=settings.seed, use_cpu=cpu, bf16=config.compute.dtype == "bfloat16" and not cpu,
-        dataloader_pin_memory=not cpu, report_to=list(config.report_to) or "none", include_num_input_tokens_seen="all",
-        disable_tqdm=True, run_name=folder.name,
-    )
+    shared = loop_arguments(config.training, config.compute, folder, steps_per_update)
+    packing, flat = config.training.packing, not config.training.packing and config.training.micro_batch > 1
+    return SFTConfig(**{**shared, "packing": packing, "packing_strategy": "bfd", "eval_packing": False, "shuffle_dataset": True,
+                        "padding_free": flat,  # conversations are laid end to end instead of padded; packing does so by itself
+                        **({"max_length": None} if flat else {}),  # TRL cuts nothing then; what is too long was refused before
+                        **changes})
 
 
-def lora_config(config):
-    """Return the peft LoraConfig for a schemas.Lora."""
+def lora_config(config, untrained=None):
+    """Return the peft LoraConfig for a schemas.Lora. untrained: tokens that the base never learned (vocabulary.untrained_tokens)."""
     from peft import LoraConfig
     return LoraConfig(r=config.r, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=list(config.target_modules),
-                      bias="none", task_type="CAUSAL_LM")
+                      trainable_token_indices=untrained or None, bias="none", task_type="CAUSAL_LM")
 
 
 def as_dataset(encoded):
@@ -52,73 +70,38 @@ def as_dataset(encoded):
     return Dataset.from_dict({"input_ids": [item.input_ids for item in encoded], "labels": [item.labels for item in encoded]})
 
 
-def make_trainer(model, tokenizer, train, validation, config, folder, stop):
-    """Return a TRL SFTTrainer on `model` (frozen base) that evaluates exactly, writes metrics.jsonl and honours `stop`."""
+def held_out_metrics(model, validation):
+    """Return {eval_loss, eval_perplexity}: per token over whole conversations, not a mean of batch means."""
+    loss = mean_loss(held_out_losses(model, validation))
+    return {"eval_loss": loss, "eval_perplexity": math.exp(min(loss, MAX_NATS))}
+
+
+def make_trainer(model, tokenizer, train, validation, config, folder, callbacks=(), stop=None, **changes):
+    """Return TRL's SFTTrainer on `model` (frozen base) that evaluates exactly on `validation`, both lists of Encoded.
+
+    config: schemas.TrainingConfig without "auto"; stop: a recovery.StopRequest, None for a trial that nobody resumes; changes: further
+    arguments of SFTConfig.
+    """
     from transformers import PrinterCallback, set_seed
     from trl import SFTTrainer
-
-    class Trainer(SFTTrainer):
-        """TRL's trainer; the held-out loss is per token over whole conversations, not a mean of batch means."""
-
-        def evaluate(self, *args, **kwargs):
-            loss = mean_loss(held_out_losses(self.model, validation))
-            metrics = {"eval_loss": loss, "eval_perplexity": math.exp(min(loss, 50))}
-            self.log(metrics)
-            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-            return metrics
-
-    arguments = sft_arguments(config, folder, accumulation(config.training, train))
+    arguments = sft_arguments(config, folder, accumulation(config.training, train, distributed.count()), **changes)
+    distributed.check_world()
+    care = stop and Care(folder, stop, config.training.keep_checkpoints, train)
     set_seed(config.training.seed)  # the trainer sets it too, but only after peft has drawn the adapter's first weights
-    trainer = Trainer(model=model, args=arguments, train_dataset=as_dataset(train), eval_dataset=as_dataset(validation),
-                      processing_class=tokenizer, peft_config=lora_config(config.lora), callbacks=[run_callback(folder, stop)])
+    trainer = trainer_class(SFTTrainer, lambda model: held_out_metrics(model, validation), care)(
+        model=model, args=arguments, train_dataset=as_dataset(train), eval_dataset=as_dataset(validation),
+        processing_class=tokenizer, callbacks=list(callbacks),
+        peft_config=lora_config(config.lora, untrained_tokens(model, tokenizer)))
+    in_float32(trainer.model)
+    if arguments.bf16:
+        spare_input_copies(trainer.model)
+    check_end_of_turn_known(trainer.model, tokenizer)
     trainer.remove_callback(PrinterCallback)  # prints every log once more, as a dict
+    arguments.max_steps = fewest_steps(arguments, len(trainer.get_train_dataloader()))
     return trainer
 
 
-def final_held_out_loss(trainer):
-    """Return the held-out loss after the last update; measured now unless the loop just did."""
-    last = next((row for row in reversed(trainer.state.log_history) if "eval_loss" in row), {"step": None})
-    return last["eval_loss"] if last["step"] == trainer.state.global_step else trainer.evaluate()["eval_loss"]
-
-
-def run_callback(folder, stop):
-    """Return the callback that writes metrics.jsonl, shows progress, seals checkpoints and stops when asked."""
-    from transformers import TrainerCallback
-
-    class RunCallback(TrainerCallback):
-        def on_train_begin(self, args, state, control, **kwargs):
-            self.started, self.first_step = time.monotonic(), state.global_step
-            trim_metrics(folder / "metrics.jsonl", state.global_step)
-
-        def on_step_end(self, args, state, control, **kwargs):
-            if stop.asked:
-                control.should_save = control.should_training_stop = True
-
-        def on_save(self, args, state, control, **kwargs):
-            seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-
-        def on_log(self, args, state, control, logs=None, **kwargs):
-            spent_s = time.monotonic() - self.started
-            row = {"step": state.global_step, "epoch": round(state.epoch or 0, 4), "elapsed_s": round(spent_s, 2), **logs}
-            with open(folder / "metrics.jsonl", "ab") as handle:
-                handle.write(to_json_line(row))
-            if {"loss", "eval_loss"} & row.keys():
-                log(progress_line(row, state.max_steps, self.first_step, spent_s))
-
-    return RunCallback()
-
-
-def trim_metrics(path, step):
-    """Drop the lines after `step`, which a resumed run writes again, and a last line that a full disk cut off."""
-    if path.is_file():
-        rows = [row for _, row in read_jsonl(path, on_bad=lambda *bad: None)] if path.stat().st_size else []
-        write_bytes(path, b"".join(to_json_line(row) for row in rows if row["step"] <= step))
-
-
-def progress_line(row, max_steps, first_step, spent_s):
-    """Return one line: step, what was logged, time left at the pace so far."""
-    done = row["step"] - first_step
-    left = f"  {(max_steps - row['step']) * spent_s / done:,.0f} s left" if done and row["step"] < max_steps else ""
-    names = {"loss": "loss", "eval_loss": "held-out loss", "grad_norm": "gradient norm", "learning_rate": "lr"}
-    shown = [f"{label} {float(row[key]):.4g}" for key, label in names.items() if key in row]
-    return f"step {row['step']}/{max_steps}  {'  '.join(shown)}{left}"
+def fewest_steps(arguments, micro_batches):
+    """Return the number of updates: what the epochs give, but no more than max_steps. transformers would let max_steps rule alone."""
+    steps = math.ceil(arguments.num_train_epochs * math.ceil(micro_batches / arguments.gradient_accumulation_steps))
+    return min(steps, arguments.max_steps) if arguments.max_steps > 0 else steps
