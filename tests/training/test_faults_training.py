@@ -1,58 +1,35 @@
 """kill -9 and a full disk under train.py and eval_model.py: what was whole stays whole, and the same command finishes the work."""
-import contextlib
 import json
 import shutil
 import signal
-import time
 
 import pytest
 
 import eval_model
 import train
 from limits import leave_room, small_disk
-from training.conftest import QUICK, finish, metrics, start
+from training import plant
+from training.conftest import QUICK, metrics
 from weatherman import cli
-from weatherman.training.recovery import SEAL, disk_errors
-from weatherman.training.sft import trim_metrics
+from weatherman.training.monitor import trim_metrics
+from weatherman.training.recovery import disk_errors
 
 
-@pytest.fixture
-def here(monkeypatch, capsys):
-    """Return a function that runs a script's main in this process, which has torch loaded already: (status, stdout, stderr)."""
-    monkeypatch.setattr(cli, "_log_files", [])
-    before = signal.getsignal(signal.SIGTERM)
-
-    def run_here(main, *arguments):
-        capsys.readouterr()
-        status = cli.run(main, list(arguments))
-        while cli._log_files:
-            with contextlib.suppress(OSError):  # what a full disk did not take
-                cli._log_files.pop().close()
-        return status, *capsys.readouterr()
-
-    yield run_here
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_a_killed_run_on_a_full_disk_resumes_to_the_same_losses(trained, workspace, here):
-    """Killed after its first checkpoint; then the disk holds no second one; then there is room."""
+def test_a_killed_run_on_a_full_disk_resumes_to_the_same_losses(trained, workspace, here, monkeypatch):
+    """Killed while it wrote its second checkpoint; then the disk holds no second one; then there is room."""
     base, figures = trained
     folder = workspace / "adapters" / "lost"
     with small_disk(workspace / "adapters") as remount:
-        process = start("train.py", *QUICK, "--run", "lost")
-        while not (folder / "checkpoints" / "checkpoint-2" / SEAL).exists() and process.poll() is None:
-            time.sleep(0.01)
-        process.kill()
-        status, _, err = finish(process)
-        assert status == -signal.SIGKILL, err
-        shutil.rmtree(folder / "checkpoints" / "checkpoint-4", ignore_errors=True)
+        with plant.in_save(monkeypatch, "checkpoint-4/optimizer.pt", plant.end_with(signal.SIGKILL)):
+            assert plant.in_a_fork(lambda: cli.run(train.main, [*QUICK, "--run", "lost"])) == -signal.SIGKILL
+        shutil.rmtree(folder / "checkpoints" / "checkpoint-4")
         leave_room(workspace / "adapters", remount, 2 * 2**20)  # a checkpoint takes 3.7 MB, its tokenizer first of all
-        status, _, err = here(train.main, *QUICK, "--run", "lost", "--resume")
+        status, _, err = here(train.main, *QUICK, "--run", "lost")
         assert status == 1 and "resuming from checkpoint-2" in err, err
-        assert "adapters/lost: cannot be written any more: No space left on device" in err and "--resume" in err
+        assert "adapters/lost: cannot be written any more: No space left on device" in err and "then the same command" in err
         assert not (folder / "run.json").exists()
         remount("size=64m")
-        status, out, err = here(train.main, *QUICK, "--run", "lost", "--resume", "--json")
+        status, out, err = here(train.main, *QUICK, "--run", "lost", "--json")
         assert status == 0 and "resuming from checkpoint-2" in err, err
         assert metrics(folder, "loss") == pytest.approx(metrics(base / "adapters" / "whole", "loss"), abs=1e-6)
         assert json.loads(out)["loss_after"] == pytest.approx(figures["loss_after"], abs=1e-6)
