@@ -4,7 +4,7 @@ import re
 
 from paths import REPO_DIR
 from weatherman.dialogue.grounding import ungrounded
-from weatherman.records import ChatRecord, Passage, Reject, check
+from weatherman.records import ChatRecord, Passage, PreferencePair, Reject, check
 
 TEXT = (REPO_DIR / "docs" / "DATA_FORMAT.md").read_text(encoding="utf-8")
 SHOWN = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", TEXT, re.M | re.S)]
@@ -12,9 +12,10 @@ CHATS = [record for record in SHOWN if "messages" in record]
 
 
 def test_every_record_shown_has_its_shape():
-    assert len(SHOWN) == 10
+    assert len(SHOWN) == 11
+    kinds = {"messages": ChatRecord, "title": Passage, "chosen": PreferencePair, "reason": Reject}
     for record in SHOWN:
-        check(ChatRecord if "messages" in record else Passage if "title" in record else Reject, record)
+        check(next(kind for key, kind in kinds.items() if key in record), record)
 
 
 def test_each_kind_is_shown():

@@ -3,7 +3,7 @@ import pytest
 
 from dialogue_records import conversation, current_result, passage, record
 from weatherman.dialogue.weather_api import TOOLS
-from weatherman.records import ChatRecord, Passage, check
+from weatherman.records import ChatRecord, Passage, PreferencePair, check
 
 
 def tool_record():
@@ -70,3 +70,35 @@ def test_each_fault_is_named(change, problem):
 def test_a_faulty_passage_is_named(changes, problem):
     with pytest.raises(ValueError, match=problem):
         check(Passage, passage(**changes))
+
+
+def pair():
+    """Return a preference pair whose chosen answer is a call, its result and words."""
+    row = tool_record()
+    question, *answer = row["messages"]
+    return {"id": "pair", "prompt": [question], "chosen": answer, "rejected": [{"role": "assistant", "content": "30 °C."}],
+            "tools": row["tools"], "judgement": {"criterion": "truth", "judge": "test"}, "provenance": row["provenance"]}
+
+
+def test_good_pairs_pass():
+    check(PreferencePair, pair())
+    check(PreferencePair, {**pair(), "chosen": pair()["chosen"][:1]})  # ends with the call
+    check(PreferencePair, {**pair(), "tools": [], "chosen": pair()["rejected"], "rejected": pair()["chosen"]})  # calls what is not offered
+    after = pair()
+    after["prompt"] += after["chosen"][:2]
+    check(PreferencePair, {**after, "chosen": after["chosen"][2:]})  # the prompt holds call and result
+
+
+@pytest.mark.parametrize("change, problem", [
+    (lambda row: row["rejected"][0].update(content=" "), "prompt . rejected: messages.1.: assistant says nothing"),
+    (lambda row: row.update(chosen=[{"role": "user", "content": "Well?"}]), "chosen: an answer holds the assistant's turns"),
+    (lambda row: row.update(tools=[]), "prompt . chosen: .* not among the tools offered"),
+    (lambda row: row["chosen"].pop(), "the last turn must be the assistant's"),
+    (lambda row: row["prompt"].append(row["chosen"].pop(0)), "chosen: begins with a tool result|prompt . rejected: .* no tool answer yet"),
+    (lambda row: row["judgement"].pop("judge"), "judgement.judge"), (lambda row: row["judgement"].update(margin=-1.0), "margin"),
+    (lambda row: row.update(chosen=[]), "chosen"), (lambda row: row.pop("tools"), "tools")])
+def test_a_faulty_pair_is_named(change, problem):
+    row = pair()
+    change(row)
+    with pytest.raises(ValueError, match=problem):
+        check(PreferencePair, row)

@@ -90,18 +90,46 @@ class ChatRecord(Strict):
 
     @model_validator(mode="after")
     def turns_are_in_order(self):
-        check_turns(self.messages, {tool.get("function", {}).get("name") for tool in self.tools})
+        check_turns(self.messages, tool_names(self.tools))
         return self
 
 
+class Judgement(Strict):
+    """Why one answer was preferred. `judge`: the model or person that said so; `margin`: by how much, on the judge's own scale."""
+
+    criterion: Text
+    judge: Text
+    margin: float | None = Field(default=None, ge=0)
+
+
 class PreferencePair(Strict):
+    """Two answers to one prompt. An answer is what follows the prompt: it may call tools, and end with the call it makes.
+
+    A rejected answer may call a tool that was not offered: that can be why it was rejected.
+    """
+
     id: Text
     prompt: list[Message] = Field(min_length=1)
     chosen: list[Message] = Field(min_length=1)
     rejected: list[Message] = Field(min_length=1)
-    tools: list[dict] | None = None
-    judgement: dict
+    tools: list[dict]
+    judgement: Judgement
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def both_answers_follow_the_prompt(self):
+        called = {call.function.name for message in self.rejected for call in message.tool_calls or ()}
+        offered = {"chosen": tool_names(self.tools), "rejected": tool_names(self.tools) | called}
+        for name, answer in (("chosen", self.chosen), ("rejected", self.rejected)):
+            if any(message.role in ("system", "user") for message in answer):
+                raise ValueError(f"{name}: an answer holds the assistant's turns and tool results only")
+            try:
+                check_turns([*self.prompt, *answer], offered[name], may_end_with_calls=True)
+            except ValueError as error:
+                raise ValueError(f"prompt + {name}: {error}") from None
+            if answer[0].role != "assistant":
+                raise ValueError(f"{name}: begins with a tool result; its call belongs to the prompt, so does the result")
+        return self
 
 
 class Reject(Strict):
@@ -139,9 +167,17 @@ class PageSidecar(Sidecar):
     charset: Text
 
 
-def check_turns(messages, offered):
+def tool_names(tools):
+    """Return the names of the tools offered."""
+    return {tool.get("function", {}).get("name") for tool in tools}
+
+
+def check_turns(messages, offered, may_end_with_calls=False):
     """Raise ValueError unless: system first (if any), user and assistant alternate, tool answers follow the calls they
-    name, calls use an offered tool and carry a JSON object, the last turn is the assistant's own words."""
+    name, calls use an offered tool and carry a JSON object, the last turn is the assistant's own words.
+
+    may_end_with_calls: the last turn may also be the assistant's calls.
+    """
     import orjson
     turns = messages[1:] if messages[0].role == "system" else messages
     if not turns or turns[0].role != "user":
@@ -179,7 +215,7 @@ def check_turns(messages, offered):
         elif message.role != "tool" and not message.content.strip():
             raise ValueError(f"{where}: {message.role} says nothing")
         before = message.role
-    if before != "assistant" or open_calls or turns[-1].tool_calls:
+    if before != "assistant" or (turns[-1].tool_calls and not may_end_with_calls):
         raise ValueError("the last turn must be the assistant's words")
 
 
