@@ -1,9 +1,5 @@
 """Hand-made passages, records and tool results for the tests of the dialogue half."""
 import json
-import subprocess
-import sys
-
-from paths import SCRIPTS_DIR
 
 SHA = "a" * 64
 STORM = ("The storm came down on the river before supper. "
@@ -71,9 +67,3 @@ def write_jsonl(path, rows):
 
 def read(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-
-
-def run_script(name, base, *flags):
-    """Run a script as people do, with `base` as WEATHERMAN_BASE_DIR; return the finished process."""
-    return subprocess.run([sys.executable, str(SCRIPTS_DIR / name), *map(str, flags)], capture_output=True, text=True,
-                          env={"WEATHERMAN_BASE_DIR": str(base), "PATH": "/usr/bin:/bin"})

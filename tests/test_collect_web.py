@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from corpus_texts import prose
+from in_process import run_here, run_process
 from misbehaving import ETAG, serving
-from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR
+from paths import CONFIGS_DIR, SCRIPTS_DIR
 from weatherman.corpus.page import read_page
 from weatherman.files import sha256_bytes
 from weatherman.records import PageSidecar, Reject, check
@@ -46,18 +47,13 @@ class Place:
     def list(self, *paths):
         self.urls.write_text("# what to read\n" + "\n".join(path if ":" in path else self.server.address + path for path in paths))
 
-    def command(self, *args):
-        source = [] if "--input" in args else ["--urls", str(self.urls)]
-        return [sys.executable, str(SCRIPTS_DIR / "03_collect_web.py"), "--config", str(self.config), *source, *map(str, args)]
-
-    @property
-    def environment(self):
-        return {**os.environ, "WEATHERMAN_BASE_DIR": str(self.base)}
+    def arguments(self, *args):
+        return ["--config", self.config, *([] if "--input" in args else ["--urls", self.urls]), *args]
 
     def run(self, *args, status=0):
         """Run 03; return ([what became of each page], [paths asked for meanwhile])."""
         self.server.log.clear()
-        done = subprocess.run(self.command("--json", *args), capture_output=True, text=True, cwd=REPO_DIR, env=self.environment)
+        done = run_here("03_collect_web.py", self.base, *self.arguments("--json", *args))
         assert done.returncode == status and "Traceback" not in done.stderr, done.stderr
         results = json.loads(done.stdout)["pages"] if done.stdout else []
         return [result["reason"] or result["status"] for result in results], [path for _, path, _ in self.server.log]
@@ -166,7 +162,7 @@ def test_dry_run_asks_for_nothing(place):
 
 def test_a_missing_list_is_an_error(place):
     place.urls.unlink()
-    done = subprocess.run(place.command(), capture_output=True, text=True, env=place.environment, cwd=REPO_DIR)
+    done = run_here("03_collect_web.py", place.base, *place.arguments())
     assert done.returncode == 1 and "no such file" in done.stderr and "Traceback" not in done.stderr
 
 
@@ -176,17 +172,19 @@ def content(place):
     return {name: {**json.loads(data), "fetched_at": ""} if name.endswith(".json") else data for name, data in found.items()}
 
 
+@pytest.mark.machine
 def test_killed_at_any_moment_the_same_command_completes_it(place):
     names = [f"/story-{n}" for n in range(4)]
     place.server.pages |= {name: (200, page(f"Story {name[-1]}"), HTML) for name in names}
     place.list(*names)
     started = time.monotonic()
-    place.run()
+    run_process("03_collect_web.py", place.base, *place.arguments())
     whole, duration_s = content(place), time.monotonic() - started
     for part in (1, 3, 5):
         for path in place.raw.glob("*"):
             path.unlink()
-        running = subprocess.Popen(place.command(), env=place.environment, cwd=REPO_DIR, stderr=subprocess.DEVNULL)
+        command = [sys.executable, SCRIPTS_DIR / "03_collect_web.py", *place.arguments()]
+        running = subprocess.Popen(command, env={**os.environ, "WEATHERMAN_BASE_DIR": str(place.base)}, stderr=subprocess.DEVNULL)
         time.sleep(duration_s * (0.5 + part / 10))
         running.send_signal(signal.SIGKILL)
         running.wait()

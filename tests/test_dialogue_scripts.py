@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from dialogue_records import headline, passage, read, run_script, write_jsonl
+from dialogue_records import headline, passage, read, write_jsonl
+from in_process import run_here, run_process
 from weatherman.files import sha256_file
 from weatherman.manifest import manifest_path
 
@@ -48,7 +49,7 @@ def built(tmp_path_factory):
     base = tmp_path_factory.mktemp("base")
     write_jsonl(base / "data/processed/unique.jsonl", corpus())
     for name, flags in COMMANDS.items():
-        done = run_script(name, base, *flags)
+        done = run_process(name, base, *flags)
         assert done.returncode == 0, done.stderr
     return base
 
@@ -92,22 +93,22 @@ def test_counts_in_the_manifest_add_up(built):
 def test_the_same_input_and_seed_give_the_same_bytes_elsewhere(built, tmp_path):
     write_jsonl(processed(tmp_path, "unique.jsonl"), corpus())
     for name, flags in COMMANDS.items():
-        run_script(name, tmp_path, *flags)
+        run_here(name, tmp_path, *flags)
     assert hashes(tmp_path) == hashes(built)
 
 
 def test_unchanged_work_is_skipped(built):
-    assert "nothing changed" in run_script("07_generate_tool_use.py", built, "--count", "400").stderr
-    assert "nothing changed" in run_script("08_build_dataset.py", built, *COMMANDS["08_build_dataset.py"]).stderr
+    assert "nothing changed" in run_here("07_generate_tool_use.py", built, "--count", "400").stderr
+    assert "nothing changed" in run_here("08_build_dataset.py", built, *COMMANDS["08_build_dataset.py"]).stderr
 
 
 def test_07_notes_how_varied_it_is(built):
-    notes = json.loads(run_script("07_generate_tool_use.py", built, "--count", "400", "--json").stdout)["notes"]
+    notes = json.loads(run_here("07_generate_tool_use.py", built, "--count", "400", "--json").stdout)["notes"]
     assert notes["distinct answer skeletons"] > 250 and float(notes["most frequent skeleton"].split("%")[0]) <= 2
 
 
 def test_dry_run_writes_nothing(tmp_path):
-    done = run_script("07_generate_tool_use.py", tmp_path, "--dry-run")
+    done = run_here("07_generate_tool_use.py", tmp_path, "--dry-run")
     assert done.returncode == 0 and "would read" in done.stderr and list(tmp_path.iterdir()) == []
 
 
@@ -123,7 +124,7 @@ def test_06_rejects_bad_lines_and_keeps_the_others(tmp_path):
     source = write_jsonl(processed(tmp_path, "unique.jsonl"), corpus())
     good = source.read_bytes()
     source.write_bytes(b"\xef\xbb\xbf" + good.replace(b"\n", b"\r\n") + b"".join(BAD_LINES.values()))  # BOM and CRLF besides
-    done = run_script("06_format_chat.py", tmp_path)
+    done = run_here("06_format_chat.py", tmp_path)
     assert done.returncode == 0, done.stderr
     rejects = [row for row in read(processed(tmp_path, "style_chat.rejects.jsonl")) if row["reason"] in BAD_LINES]
     assert [(row["line"], row["reason"]) for row in rejects] == list(enumerate(BAD_LINES, len(corpus()) + 1))
@@ -134,8 +135,8 @@ def test_06_accounts_for_every_passage_and_kind_with_any_number_of_workers(tmp_p
     write_jsonl(processed(tmp_path, "unique.jsonl"), corpus())
     output = processed(tmp_path, "style_chat.jsonl")
     written = set()
-    for workers in (1, 2):
-        assert run_script("06_format_chat.py", tmp_path, "--force", "--workers", workers).returncode == 0
+    for workers, start in ((1, run_here), (2, run_process)):
+        assert start("06_format_chat.py", tmp_path, "--force", "--workers", workers).returncode == 0
         written.add(sha256_file(output))
     assert len(written) == 1
     manifest = json.loads(manifest_path(output).read_text())
@@ -146,23 +147,23 @@ def test_06_accounts_for_every_passage_and_kind_with_any_number_of_workers(tmp_p
 
 def test_06_rejects_a_duplicate_id(tmp_path):
     write_jsonl(processed(tmp_path, "unique.jsonl"), [*corpus(), corpus()[0]])
-    run_script("06_format_chat.py", tmp_path)
+    run_here("06_format_chat.py", tmp_path)
     assert [row["line"] for row in read(processed(tmp_path, "style_chat.rejects.jsonl")) if row["reason"] == "duplicate_id"] == [125]
 
 
 # --- errors people can mend ---
 
 def test_a_missing_or_empty_input_is_named(tmp_path):
-    done = run_script("06_format_chat.py", tmp_path)
+    done = run_here("06_format_chat.py", tmp_path)
     assert done.returncode == 1 and "no such file" in done.stderr and "Traceback" not in done.stderr
     write_jsonl(processed(tmp_path, "unique.jsonl"), [])
-    done = run_script("06_format_chat.py", tmp_path)
+    done = run_here("06_format_chat.py", tmp_path)
     assert done.returncode == 1 and "the file is empty" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_06_that_can_make_nothing_says_so(tmp_path):
     write_jsonl(processed(tmp_path, "unique.jsonl"), [passage(text="Too short.")])
-    done = run_script("06_format_chat.py", tmp_path)
+    done = run_here("06_format_chat.py", tmp_path)
     assert done.returncode == 3 and "no record could be made" in done.stderr
     assert not processed(tmp_path, "style_chat.jsonl").exists()
 
@@ -173,5 +174,5 @@ def test_06_that_can_make_nothing_says_so(tmp_path):
     (("--count", "0"), "not 1 or more"), (("--set", "split.test=1.5"), "less than 1"),
 ])
 def test_a_wrong_configuration_has_status_2(tmp_path, flags, message):
-    done = run_script("07_generate_tool_use.py", tmp_path, *flags)
+    done = run_here("07_generate_tool_use.py", tmp_path, *flags)
     assert done.returncode == 2 and message in done.stderr and list(tmp_path.iterdir()) == []

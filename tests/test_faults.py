@@ -1,8 +1,8 @@
 """What a fault leaves behind, for every data step: kill -9, Ctrl-C, SIGTERM, a full disk, folders and files that may not be used.
 
 Each case starts with an older output in place, meets the fault, and must leave that output or the new one whole; the same command
-then finishes with the bytes of an undisturbed run. All cases start together in a pool and each test waits for its own: importing
-nltk, trafilatura or numba, which 04 and 06, 03 and 05 do, takes most of a run's time.
+then finishes with the bytes of an undisturbed run. Cases that need processes start together in a pool and each test waits for its
+own; the others run in this process, as importing nltk, trafilatura or numba (04 and 06, 03 and 05) takes most of a run's time.
 """
 import json
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from in_process import run_here
 from limits import as_people, leave_room, small_disk
 from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR
 from weatherman.corpus.urls import page_name
@@ -49,14 +50,16 @@ BLOCK = 4096  # bytes; tmpfs counts in blocks
 
 @dataclass
 class Case:
-    """One script, the finished workspace `base`, and a folder of its own to fail in."""
+    """One script, the finished workspace `base`, and a folder of its own to fail in. `here`: in this process."""
 
     script: str
     base: Path
     folder: Path
+    here: bool = False
 
     def __post_init__(self):
-        home, self.outputs, self.flag, source, self.rest = SCRIPTS[self.script]
+        home, self.outputs, self.flag, source, rest = SCRIPTS[self.script]
+        self.rest = [str(self.base / part) if part.startswith("data/") else part for part in rest]
         self.source, self.good, self.target = self.base / source, self.base / home, self.folder / "out"
         self.rejects = rejects_path(self.outputs[0]).name
         manifests = [manifest_path(name).name for name in self.outputs]
@@ -70,8 +73,12 @@ class Case:
 
     def run(self, *, source=None, prefix=()):
         output = self.target if self.has_sidecars else self.target / self.outputs[0]
-        command = [sys.executable, SCRIPTS_DIR / self.script, "--config", CONFIG, self.flag, source or self.source, *self.rest]
-        return subprocess.run([*prefix, *map(str, command), "--output", str(output)], capture_output=True, text=True, cwd=self.base,
+        arguments = ["--config", CONFIG, self.flag, source or self.source, *self.rest, "--output", output]
+        if self.here:
+            alone = ["--workers", 1] if self.script[:2] in ("04", "05", "06") else []
+            return run_here(self.script, self.base, *arguments, *alone)
+        command = [*prefix, sys.executable, SCRIPTS_DIR / self.script, *arguments]
+        return subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=self.base,
                               env={**os.environ, "WEATHERMAN_BASE_DIR": str(self.base)})
 
     def contents(self, folder=None):
@@ -200,6 +207,7 @@ def folder_for_a_file(case):
 
 
 FAULTS = {check.__name__: check for check in (stopped, full_disk, read_only, unreadable, folder_for_a_file)}
+NEED_PROCESSES = ("stopped", "unreadable")  # a signal, and another user's rights
 
 
 def borrowed_input(case):
@@ -225,13 +233,20 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcome(base, tmp_path_factory, request):
-    """Start every case that this session tests; give a function that waits for one of them and raises what it raised."""
+    """Start the cases of this session that need processes; give a function that waits for a case, or runs it, and raises its error."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background Ctrl-C is ignored, by children too
     cases = [item.callspec.params for item in request.session.items if item.originalname == "test_outputs_stay_whole"]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         started = {(case["fault"], case["script"]): pool.submit(
-            FAULTS[case["fault"]], Case(case["script"], base, tmp_path_factory.mktemp(case["fault"]))) for case in cases}
-        yield lambda *key: started[key].result()
+            FAULTS[case["fault"]], Case(case["script"], base, tmp_path_factory.mktemp(case["fault"])))
+            for case in cases if case["fault"] in NEED_PROCESSES}
+
+        def wait(fault, script):
+            if fault in NEED_PROCESSES:
+                return started[fault, script].result()
+            return FAULTS[fault](Case(script, base, tmp_path_factory.mktemp(fault), here=True))
+
+        yield wait
     signal.signal(signal.SIGINT, before)
 
 
@@ -247,7 +262,7 @@ REASONS = ["invalid_json", "invalid_utf8", "not_an_object", "invalid_record", "l
 
 @pytest.mark.parametrize("script", ["05_deduplicate.py", "08_build_dataset.py"])  # 02, 04 and 06: in the tests of their own rows
 def test_bad_rows_are_rejected_and_change_nothing_else(base, tmp_path, script):
-    case = Case(script, base, tmp_path)
+    case = Case(script, base, tmp_path, here=True)
     good = case.source.read_bytes()
     source = tmp_path / "rows.jsonl"
     source.write_bytes(b"\xef\xbb\xbf" + good.replace(b"\n", b"\r\n") + b"\r\n".join(BAD_ROWS))  # BOM, CRLF, no last line end
@@ -260,7 +275,7 @@ def test_bad_rows_are_rejected_and_change_nothing_else(base, tmp_path, script):
 
 @pytest.mark.parametrize("script", ["06_format_chat.py", "08_build_dataset.py"])  # the others: in their own tests
 def test_configuration_mistakes_are_named(base, tmp_path, script):
-    case = Case(script, base, tmp_path)
+    case = Case(script, base, tmp_path, here=True)
     case.rest = [*case.rest, "--set", "split.tset=0.1", "--set", "chat.opening_words=many"]
     case.check_failed(case.run(), 2, 'unknown key "split.tset" (did you mean "test"?)', "found str 'many'")
     assert not case.target.exists()

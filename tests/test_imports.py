@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialogue_records import read, run_script
+from dialogue_records import read
+from in_process import run_here
 from weatherman.cli import UserError
 from weatherman.dialogue.imports import BadConversation, call_id, convert, read_rows, shape_of
 
@@ -136,7 +137,7 @@ def test_call_ids_stay_where_they_are_good():
 def script(tmp_path, rows, *flags):
     path = tmp_path / "theirs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return run_script("import_chat.py", tmp_path, path, "--license", "CC BY 4.0", *flags)
+    return run_here("import_chat.py", tmp_path, path, "--license", "CC BY 4.0", *flags)
 
 
 def pair(number):

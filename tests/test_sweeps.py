@@ -1,8 +1,8 @@
 """Promises about the whole tree: every config loads, every key is read, every script answers, every documented path exists."""
 import re
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
@@ -21,16 +21,23 @@ def test_sweeps_find_their_files():
     assert len(SCRIPTS) >= 12 and len(DOCUMENTS) >= 2
 
 
+def children_s():
+    """Return the processor's seconds that finished child processes took; other programs' work is not in it."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)
 def test_help_is_quick_and_names_an_example(script):
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
+    for _ in range(3):  # a busy machine slows even the processor's time, a little
+        before = children_s()
         done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True)
-        times.append(time.perf_counter() - started)
+        took = children_s() - before
         assert done.returncode == 0, done.stderr
+        if took < HELP_LIMIT_S:
+            break
     assert f"python scripts/{script.name}" in done.stdout
-    assert min(times) < HELP_LIMIT_S, f"--help took {min(times):.2f} s"
+    assert took < HELP_LIMIT_S, f"--help took {took:.2f} s"
 
 
 @pytest.mark.parametrize("name", sorted(set(schemas.SCHEMAS) - {"hosts.yaml"}))  # that one is each user's own
@@ -42,7 +49,7 @@ def test_every_yaml_file_is_covered():
     layers = {p for folder in ("presets", "hardware") for p in (CONFIGS_DIR / folder).glob("*.yaml")}
     known = {CONFIGS_DIR / name for name in schemas.SCHEMAS} | layers
     loaded_by_their_module = {CONFIGS_DIR / "hosts.example.yaml", CONFIGS_DIR / "hosts.yaml", *(CONFIGS_DIR / "dialogue").rglob("*.yaml"),
-                              *(CONFIGS_DIR / "corpus").glob("*.yaml")}
+                              *(CONFIGS_DIR / "corpus").glob("*.yaml"), *(CONFIGS_DIR / "accelerate").glob("*.yaml")}
     assert set(CONFIGS_DIR.rglob("*.yaml")) <= known | loaded_by_their_module
     assert len(layers) >= 2
 

@@ -26,6 +26,10 @@ SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbi
 needs_sshd = pytest.mark.skipif(not (SSHD and shutil.which("rsync") and shutil.which("ssh-keygen")),
                                 reason="needs sshd and rsync: apt-get install -y openssh-server openssh-client rsync")
 SECRET = "planted-secret-0451"
+# A repository that can sync itself. More files would only cost time: the far side starts two programs for each.
+FOLDERS = ("", "machines/", "__pycache__/", "machines/__pycache__/")
+COPIED = ["scripts/sync_*.sh", "scripts/paths.py", "scripts/config_loader.py", *(f"scripts/weatherman/{folder}*.py*" for folder in FOLDERS),
+          "configs/hosts.example.yaml", "configs/paths_config.json", "configs/templates/*"]
 HOSTILE = ["two words.jsonl", "-rf", "größe ünd ☂.txt", "line\nbreak.txt", "quote'\"$(touch x)`.txt", "back\\slash", " lead", "*?[a]",
            "#hash", ";semicolon", "tab\tend "]
 
@@ -93,11 +97,10 @@ def repo_box(tmp_path):
     """A Box whose far side is not there."""
     box = Box(tmp_path, free_port())
     (tmp_path / "keys").mkdir()
-    # Left out, since they only cost time here.
-    rooms = [path.name for path in (REPO / "scripts/weatherman").iterdir() if path.is_dir() and path.name != "machines"]
-    ignore = shutil.ignore_patterns("__pycache__", "hosts.yaml", *rooms)
-    for name in ("scripts", "configs"):
-        shutil.copytree(REPO / name, box.repo / name, ignore=ignore)
+    for path in [path for pattern in COPIED for path in REPO.glob(pattern)]:
+        target = box.repo / path.relative_to(REPO)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
     write(box.repo, {"README.md": "read me\n", "Makefile": "demo:\n", "requirements-remote.txt": "torch\n",
                      "setup_remote.sh": "#!/bin/sh\n", "data/processed/train.jsonl": '{"id": "1"}\n' * 500,
                      "data/synthetic/tool_use.jsonl": '{"id": "2"}\n'})

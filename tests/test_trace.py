@@ -4,7 +4,8 @@ import json
 import pytest
 
 from chat_sets import document, record, talk
-from dialogue_records import read, run_script, write_jsonl
+from dialogue_records import read, write_jsonl
+from in_process import run_here
 from paths import CONFIGS_DIR
 from weatherman.cli import UserError
 from weatherman.dialogue.trace import find_record, readable, trace
@@ -124,7 +125,7 @@ def test_readable_shows_tags_calls_and_results():
 
 
 def test_on_the_command_line(base):
-    done = run_script("08_build_dataset.py", base, "--show", "r:book")
+    done = run_here("08_build_dataset.py", base, "--show", "r:book")
     assert done.returncode == 0 and done.stdout.startswith("r:book  persona=twain") and "sha256" not in done.stdout
-    assert "raw text:" in run_script("08_build_dataset.py", base, "--trace", "1").stdout
-    assert run_script("08_build_dataset.py", base, "--trace", "99").returncode == 1
+    assert "raw text:" in run_here("08_build_dataset.py", base, "--trace", "1").stdout
+    assert run_here("08_build_dataset.py", base, "--trace", "99").returncode == 1

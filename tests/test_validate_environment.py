@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limits import small_disk
 from paths import REPO_DIR, SCRIPTS_DIR
 from weatherman.cli import UserError
 from weatherman.machines import exercises, lockfile, machine
@@ -87,16 +88,19 @@ def test_absent_or_empty_lock(tmp_path, content):
         lockfile.read_lock(path)
 
 
+@pytest.mark.machine  # each setup has just done the same with its own Python
 @pytest.mark.parametrize("exercise", exercises.DATA, ids=lambda e: e.__name__)
 def test_data_libraries_work(exercise):
     exercise()
 
 
-def test_a_library_that_does_not_work_is_found(tmp_path):
+def test_libraries_that_do_not_work_and_a_full_disk_are_found(tmp_path):
     (tmp_path / "jsonlines.py").write_text("raise ImportError('built for another Python')")
     (tmp_path / "tqdm.py").write_text("def tqdm(items, file): return iter([])")
-    status, rows, _ = validate(PYTHONPATH=str(tmp_path))
+    with small_disk(tmp_path / "disk"):
+        status, rows, _ = validate(PYTHONPATH=str(tmp_path), WEATHERMAN_BASE_DIR=str(tmp_path / "disk"))
     assert status == 1
+    assert rows["disk"][0] == FAILURE and "at least 20 GB" in rows["disk"][1]
     assert rows["jsonlines"] == (FAILURE, "ImportError: built for another Python")
     assert rows["tqdm"] == (FAILURE, "RuntimeError: showed no progress")
     assert rows["pyyaml"] == (FINE, "works")
@@ -106,11 +110,6 @@ def test_a_library_that_does_not_work_is_found(tmp_path):
 def test_safe_path_is_found_and_explained():
     status, rows, _ = validate("--quick", PYTHONSAFEPATH="1")
     assert status == 1 and rows["modules"][0] == FAILURE and "unset PYTHONSAFEPATH" in rows["modules"][1]
-
-
-def test_full_disk_is_found(tmp_path):
-    status, rows, _ = validate(VOLUME_QUOTA_GB="0.001")
-    assert status == 1 and rows["disk"][0] == FAILURE and "at least 20 GB" in rows["disk"][1]
 
 
 def test_tools_missing_or_broken(tmp_path, monkeypatch):
