@@ -2,9 +2,12 @@
 # Another interpreter than the first that runs: make test PYTHON=/path/to/python3.12
 SHELL := bash
 export PYTHON PYTHON310
+# Where it is set, no bytecode is kept, and every start of train.py compiles its libraries anew: 26 s instead of 10.
+unexport PYTHONDONTWRITEBYTECODE
 LOCAL := .venv-local/bin
 CPU := .venv-cpu/bin
-PYTEST := -m pytest --timeout=300 -n 2 --dist loadfile
+# In the order of their names: else the files of few tests come last, which are the longest, and one worker ends alone.
+PYTEST := -m pytest --timeout=300 -n 2 --dist loadfile --no-loadscope-reorder
 SHELL_FILES := $(wildcard *.sh scripts/*.sh) .ci/run
 # Every line would carry the marker of both machines; what is left without it is the part that says something.
 MAC := platform_machine == 'arm64' and sys_platform == 'darwin'
@@ -12,7 +15,7 @@ BOX := platform_machine == 'x86_64' and sys_platform == 'linux'
 COMPILE = UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo corpus-report bench test test-data310 lint setup-local setup-cpu lock clean
+.PHONY: help demo corpus-report bench bench-train test test-data test-setup-cpu test-data310 lint setup-local setup-cpu lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -28,6 +31,9 @@ bench:  ## deduplication: ours and its peers in turns, precision and recall agai
 	@./setup_local.sh --add bench
 	$(LOCAL)/python scripts/bench_dedup.py
 
+bench-train: setup-local setup-cpu  ## training: ours and a plain TRL script in turns, speed, memory and loss (about 10 minutes)
+	$(LOCAL)/python scripts/bench_train.py
+
 setup-local:  ## .venv-local: data tools, no torch
 	@./setup_local.sh
 
@@ -41,10 +47,15 @@ lint:  ## ruff and shellcheck
 
 test:  ## every test: the data half in .venv-local (on Python 3.10 too where there is one), the training half in .venv-cpu
 	@./setup_local.sh --dev --add praw --add teacher
-	@./setup_remote.sh --cpu --dev
+	@$(MAKE) --no-print-directory -j2 test-data test-setup-cpu
 	@$(MAKE) --no-print-directory test-data310
-	$(LOCAL)/python $(PYTEST) tests --ignore=tests/training
 	OMP_NUM_THREADS=1 $(CPU)/python $(PYTEST) tests/training
+
+test-data:
+	$(LOCAL)/python $(PYTEST) tests --ignore=tests/training
+
+test-setup-cpu:  # beside the first tests: one process, which waits for the disk and the network much of the time
+	@./setup_remote.sh --cpu --dev
 
 test-data310:  ## the data half's tests on Python 3.10, the reference, where one runs and .venv-local is another
 	@if $(LOCAL)/python -V | grep -q ' 3\.10\.'; then exit 0; fi; \

@@ -17,8 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from config_loader import ConfigError
-from paths import CONFIGS_DIR, folder, show
-from weatherman.cli import DONE, GATE, UserError, log, parser, positive_int, print_error, progress, run, table
+from paths import folder, show
+from weatherman.cli import DONE, GATE, UserError, add_training_flags, log, parser, positive_int, print_error, progress, run, table
 from weatherman.files import write_bytes
 
 PROBE_UPDATES = 20
@@ -28,16 +28,11 @@ WIDTH = 120  # characters of a line
 def flags():
     """Return the command line: that of train.py as far as it says what is trained."""
     p = parser(__doc__)
-    p.add_argument("--config", default=str(CONFIGS_DIR / "training_config.yaml"), metavar="FILE")
-    p.add_argument("--model", help="a name of configs/models.yaml")
-    p.add_argument("--hardware", help="a name of configs/hardware/")
-    p.add_argument("--preset", help="a name of configs/presets/")
-    p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="e.g. training.learning_rate=1.0e-4")
+    add_training_flags(p)
     p.add_argument("--gpu", metavar="NAME", help="the card it must fit on: a name of configs/gpus.yaml, or what nvidia-smi calls it")
     p.add_argument("--show-mask", metavar="N", type=positive_int, help="print N conversations, what is trained in colour")
     p.add_argument("--probe", action="store_true", help=f"train {PROBE_UPDATES} updates here and keep only how fast they were")
     p.add_argument("--workers", type=positive_int, help="processes (default: all cores)")
-    p.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return p
 
 
@@ -56,8 +51,8 @@ def work(args):
     from weatherman.training import plan_checks, preflight
     from weatherman.training.models import model_entry
     from weatherman.training.preflight_report import Report
-    model = args.model or schemas.load_file(args.config).values.model
-    resolved = schemas.load_file(args.config, model, args.hardware, args.preset, args.overrides)
+    resolved = schemas.training_config(args)
+    model = resolved.values.model
     config, entry = resolved.values, model_entry(model)
     report = Report(config, entry, [], chosen_card(args.gpu or config.cost.gpu))
     paths = preflight.split_paths(config)

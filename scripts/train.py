@@ -9,22 +9,17 @@ import contextlib
 import json
 import sys
 
-from paths import CONFIGS_DIR, folder
-from weatherman.cli import DONE, parser, run
+from paths import folder
+from weatherman.cli import DONE, add_training_flags, parser, run
 
 
 def flags():
     """Return the command line; flags the user does not type stay None and override nothing."""
     p = parser(__doc__)
-    p.add_argument("--config", default=str(CONFIGS_DIR / "training_config.yaml"), metavar="FILE")
-    p.add_argument("--model", help="a name of configs/models.yaml")
-    p.add_argument("--hardware", help="a name of configs/hardware/")
-    p.add_argument("--preset", help="a name of configs/presets/")
-    p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="e.g. training.learning_rate=1.0e-4")
+    add_training_flags(p)
     p.add_argument("--run", metavar="NAME", help="name of the run folder (default: MODEL-PRESET)")
     p.add_argument("--resume", action="store_true", help="go on with an unfinished run although settings or data have changed")
     p.add_argument("--dry-run", action="store_true", help="check data, template and masks, print the plan, train nothing")
-    p.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return p
 
 
@@ -34,8 +29,8 @@ def work(args):
     from weatherman.training import job, runs, session
     from weatherman.training.models import model_entry
     from weatherman.training.templates import read_chat
-    model = args.model or schemas.load_file(args.config).values.model
-    resolved = schemas.load_file(args.config, model, args.hardware, args.preset, args.overrides)
+    resolved = schemas.training_config(args)
+    model = resolved.values.model
     target = folder("adapters") / (args.run or runs.default_name(model, args.preset, model_entry(model).license))
     if not args.dry_run:
         runs.open_run(target, args.resume)

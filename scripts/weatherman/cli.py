@@ -7,6 +7,7 @@ import sys
 import time
 
 from config_loader import ConfigError
+from paths import CONFIGS_DIR
 
 DONE, MENDABLE, GATE, INTERRUPTED = 0, 1, 3, 75  # exit statuses; 2 is ConfigError's and argparse's
 PLAIN_PROGRESS_S = 10  # seconds between progress lines where stderr is not a terminal
@@ -118,6 +119,17 @@ def add_data_flags(flags, workers=False):
         flags.add_argument("--workers", type=positive_int, help="processes (default: all cores); the bytes do not depend on it")
     flags.add_argument("--dry-run", action="store_true", help="say what would be read and written; write nothing")
     flags.add_argument("--force", action="store_true", help="redo the work although nothing changed")
+
+
+def add_training_flags(flags):
+    """Add the flags that say what is trained: the layers of a training configuration, and --json."""
+    flags.add_argument("--config", default=str(CONFIGS_DIR / "training_config.yaml"), metavar="FILE")
+    flags.add_argument("--model", help="a name of configs/models.yaml")
+    flags.add_argument("--hardware", help="a name of configs/hardware/")
+    flags.add_argument("--preset", help="a name of configs/presets/")
+    flags.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
+                       help="override one value, e.g. --set training.learning_rate=1.0e-4; may be repeated")
+    flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def positive_int(text):

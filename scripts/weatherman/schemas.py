@@ -283,6 +283,12 @@ def data_config(args):
     return load_config(args.config or CONFIGS_DIR / "data_config.yaml", DataConfig, overrides=overrides)
 
 
+def training_config(args):
+    """Return the Resolved training configuration for the flags of cli.add_training_flags."""
+    model = args.model or load_file(args.config).values.model
+    return load_file(args.config, model, args.hardware, args.preset, args.overrides)
+
+
 def training_layers(model, hardware, preset):
     """Return the Layers above a training configuration: model entry, hardware profile, preset; None leaves one out."""
     layers = []

@@ -9,6 +9,7 @@ from training.conftest import NAME, QUICK, metrics, unfinished_copy
 from weatherman.files import sha256_file
 from weatherman.schemas import load_file as load_config_file
 from weatherman.training import job, session
+from weatherman.training.templates import read_chat
 
 # Constant and far too high: the held-out loss falls for a few updates and then rises.
 TOO_FAST = [*QUICK, "--set", "training.learning_rate=0.05", "--set", "training.scheduler=constant", "--set", "training.eval_steps=1",
@@ -67,7 +68,7 @@ def test_a_run_that_never_beats_its_base_says_so(base, here):
 def test_the_probe_measures_and_writes_nothing(base, tmp_path):
     overrides = ["training.max_tokens=128", "training.epochs=9.0"]
     resolved = load_config_file(CONFIGS_DIR / "training_config.yaml", NAME, "cpu", "smoke", overrides)
-    records, _ = train.read_data(resolved.values)
+    records, _ = job.read_data(resolved.values.data, read_chat)
     found = session.probe(resolved, records, tmp_path, steps=3)
     assert found.keys() == {"tokens_per_second", "seconds_per_update", "peak_bytes"} and not list(tmp_path.rglob("*.*"))
     tokens = sum(len(item.input_ids) for item in job.prepare(resolved, records).encoded["train"])

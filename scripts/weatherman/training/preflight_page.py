@@ -67,11 +67,10 @@ def plan_section(report):
 
 def cost_section(report):
     """Return hours and dollars on every card, the cheapest first."""
-    rows = [[offer.card, f"{offer.gpu.memory_mib:,}", *cost_cells(offer), faster_cell(offer.faster), utilization_cell(offer)]
-            for offer in report.offers]
+    rows = [[offer.card, *cost_cells(offer), faster_cell(offer.faster), utilization_cell(offer)] for offer in report.offers]
     return section("Cost", tag("p", "The whole run as configured, with its evaluations and set-up. Without checkpointing: the same updates "
                                "on the same card, in smaller passes that need none."),
-                   table(rows, ["card", "MiB", "micro-batch", "checkpointing", "hours", "USD", "without checkpointing", "utilisation"]))
+                   table(rows, ["card", "micro-batch", "checkpointing", "hours", "USD", "without checkpointing", "utilisation"]))
 
 
 def cost_cells(offer):

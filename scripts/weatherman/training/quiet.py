@@ -1,9 +1,11 @@
 """Keeps the libraries' bars and known false alarms off the screen; everything else they say stays."""
 import logging
 
-# TRL warns that packing may mix neighbours unless attention is a FlashAttention variant. transformers builds a block-diagonal
-# mask from the restarting positions for sdpa too; tests/training/test_packing.py compares packed with separate logits.
-KNOWN_FALSE_ALARMS = ("Padding-free training is enabled, but", "You are using packing, but", "Failed to load CPU gemm_4bit_forward")
+# TRL warns that packing may mix neighbours unless attention is a FlashAttention variant. packed-sdpa cuts the row instead, and
+# transformers builds a block-diagonal mask from the restarting positions for sdpa: tests/training/test_packing.py compares packed
+# with separate logits.
+KNOWN_FALSE_ALARMS = ("Padding-free training is enabled, but", "You are using packing, but", "Failed to load CPU gemm_4bit_forward",
+                      "The modules are dequantized in")
 
 
 class _Filter(logging.Filter):
@@ -17,5 +19,5 @@ def quiet_libraries():
     import transformers
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
-    for name in ("trl.trainer.sft_trainer", "bitsandbytes.backends.cpu.ops", "bitsandbytes"):
+    for name in ("trl.trainer.sft_trainer", "bitsandbytes.backends.cpu.ops", "bitsandbytes", "transformers.integrations.bitsandbytes"):
         logging.getLogger(name).addFilter(_Filter())
