@@ -1,5 +1,6 @@
 """The estimate's bytes against real tensors, counted without a GPU: frozen weights, adapters, what autograd saves; and TRL's packing."""
 import random
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 
 from paths import CONFIGS_DIR
 from weatherman.schemas import load_file
-from weatherman.training import estimate, packing
+from weatherman.training import estimate, packing, sft
 from weatherman.training.modeling import in_float32, spare_input_copies
+from weatherman.training.templates import Encoded
 
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHAPE = SimpleNamespace(layers=4, hidden=96, intermediate=320, heads=6, kv_heads=2, head_size=16, vocabulary=512)
@@ -68,6 +70,33 @@ def test_checkpointing_keeps_the_inputs_of_the_layers(tokens):
     SHAPE.layers = 4
     last_norm = (estimate.NORM * SHAPE.hidden + 4) * tokens
     assert saved_bytes(adapted(), tokens, True) == SHAPE.layers * SHAPE.hidden * 2 * tokens + last_norm
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux lets a process reset its own peak of memory")
+def test_logits_take_as_much_as_is_counted_however_many_tokens_have_a_loss(tokenizer, tmp_path, loss_tokens=3072):
+    """A training step of one thin layer under the real vocabulary: its peak is the logits'. All of them at once are 12 chunks.
+
+    A part may lie in memory that the process had freed but not given back.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+    thin = LlamaConfig(vocab_size=49152, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+                       max_position_embeddings=4096, tie_word_embeddings=True)
+    config = load_file(CONFIGS_DIR / "training_config.yaml", "smollm2-135m", "cpu", "smoke",
+                       ["training.max_tokens=4096", "training.packing=false", "compute.dtype=float32", "compute.attention=sdpa"]).values
+    talk = Encoded("long", list(range(9, 10 + loss_tokens)), [-100, *range(10, 10 + loss_tokens)])
+    trainer = sft.make_trainer(LlamaForCausalLM(thin), tokenizer, [talk], [talk], config, tmp_path)
+    trainer.create_optimizer()
+    batch = next(iter(trainer.get_train_dataloader()))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = memory_bytes("VmRSS")
+    trainer.training_step(trainer.model, batch, num_items_in_batch=torch.tensor(loss_tokens))
+    entry = SimpleNamespace(shape=SimpleNamespace(vocabulary=thin.vocab_size))
+    assert 0.6 < (memory_bytes("VmHWM") - before) / estimate.logit_bytes(entry) < 1.2
+
+
+def memory_bytes(name):
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.parametrize("double", [True, False])

@@ -5,8 +5,6 @@ from paths import folder
 from weatherman.files import write_json
 from weatherman.training import estimate
 
-LOSS_PEAK = 1.5  # assumed: a batch's share of loss tokens may be so many times the mean; logits are counted for that
-
 
 @dataclass(frozen=True)
 class Workload:
@@ -58,13 +56,13 @@ def offers(entry, config, work, probes):
 
 def offer(card, gpu, entry, config, work, measured=None):
     """Return the Offer of one card, as train.py would run there. measured: its utilisation; None assumes that of gpus.yaml."""
-    room, share = gpu.memory_mib * estimate.MIB, min(1.0, LOSS_PEAK * work.loss_share)
-    largest = tuple(estimate.largest_micro_batch(entry, config, room, checkpointing, share) for checkpointing in (False, True))
+    room = gpu.memory_mib * estimate.MIB
+    largest = tuple(estimate.largest_micro_batch(entry, config, room, checkpointing) for checkpointing in (False, True))
     wanted, checkpointing = config.training.micro_batch, config.training.gradient_checkpointing
     if checkpointing == "auto":
         checkpointing = largest[0] < wanted
     micro_batch = min(wanted, largest[checkpointing])
-    memory = estimate.memory(entry, config, micro_batch or 1, checkpointing, share)
+    memory = estimate.memory(entry, config, micro_batch or 1, checkpointing)
     utilization = measured or estimate.gpus().utilization
     took = setup_hours() + estimate.hours(flops(entry, config, work, checkpointing), gpu, utilization) if micro_batch else None
     return Offer(card, gpu, micro_batch, checkpointing, memory, largest, took, took and took * usd_per_hour(card, gpu, config.cost),

@@ -18,7 +18,7 @@ NORM = 4                        # bytes an element of what a norm saves: it comp
 DROPOUT_MASK = 1                # bytes an element on CUDA: a bool (aten native_dropout); a CPU keeps the mask in the dtype of its input
 LSE = 4                         # bytes a head and token: attention keeps the logarithm of its softmax's sum in fp32
 SDPA_MASK = 2                   # bytes a pair of tokens: sdpa turns the mask of packed rows into bf16 in every layer
-LOSS_CHUNK, LOSS_BYTES = 256, 8  # trl chunked_nll: bytes a loss token and word of the vocabulary, and so much again for one chunk
+LOSS_CHUNK, LOSS_COPIES = 256, 4  # trl chunked_nll: loss tokens a chunk; fp32 copies of its logits that backward holds, as measured
 WORKING_H, WORKING_I = 16, 2.4  # bytes a token and unit of H and I that backward holds for a moment: profiled peaks, no test
 CONTEXT_BYTES = 800 * MIB       # assumed: CUDA context, cuBLAS work space, loaded kernels; 500-900 MiB are usual
 SLACK = 0.05                    # assumed: share of all else that the allocator's rounding and gaps take
@@ -137,19 +137,19 @@ def row_squared_bytes(shape, compute, tokens, width):
     return heads_bytes * tokens**2
 
 
-def logit_bytes(entry, tokens):
-    """Return the bytes of logits when every token has a loss: TRL takes them in chunks, and keeps two fp32 of each until the end."""
-    return (-(-tokens // LOSS_CHUNK) + 1) * LOSS_CHUNK * LOSS_BYTES * entry.shape.vocabulary
+def logit_bytes(entry):
+    """Return the bytes of logits, however many tokens have a loss: TRL takes them a chunk at a time, and computes each anew in backward."""
+    return LOSS_COPIES * LOSS_CHUNK * FP32 * entry.shape.vocabulary
 
 
-def memory(entry, config, micro_batch, checkpointing, loss_share=1.0):
-    """Return the Memory of training a models.yaml entry under a TrainingConfig. loss_share: of the tokens, what the loss is taken on."""
+def memory(entry, config, micro_batch, checkpointing):
+    """Return the Memory of training a models.yaml entry under a TrainingConfig."""
     tokens, width = micro_batch * config.training.max_tokens, weight_width(config.compute)
     trained = adapter_parameters(entry.shape, config.lora)
     cast = width if width < FP32 else 0  # autocast keeps a copy of each adapter in the dtype of the activations
     parts = [weight_bytes(entry, config.quantization, width), trained * (FP32 + cast), trained * FP32,
              2 * trained * FP32,  # AdamW: two moments in the dtype of the weights
-             activation_bytes(entry, config, tokens, checkpointing), logit_bytes(entry, int(tokens * loss_share))]
+             activation_bytes(entry, config, tokens, checkpointing), logit_bytes(entry)]
     return Memory(*parts, overhead=CONTEXT_BYTES + int(SLACK * sum(parts)))
 
 
@@ -158,10 +158,10 @@ def fits_without_checkpointing(entry, config, gpu_bytes):
     return memory(entry, config, config.training.micro_batch, checkpointing=False).total <= gpu_bytes
 
 
-def largest_micro_batch(entry, config, gpu_bytes, checkpointing, loss_share=1.0):
+def largest_micro_batch(entry, config, gpu_bytes, checkpointing):
     """Return the largest micro-batch (a power of two) that fits; 0 where not even one row does."""
     fits = 0
-    while memory(entry, config, max(1, 2 * fits), checkpointing, loss_share).total <= gpu_bytes:
+    while memory(entry, config, max(1, 2 * fits), checkpointing).total <= gpu_bytes:
         fits = max(1, 2 * fits)
     return fits
 
