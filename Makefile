@@ -31,7 +31,7 @@ bench:  ## deduplication: ours and its peers in turns, precision and recall agai
 	@./setup_local.sh --add bench
 	$(LOCAL)/python scripts/bench_dedup.py
 
-bench-train: setup-local setup-cpu  ## training: ours and a plain TRL script in turns, speed, memory and loss (about 10 minutes)
+bench-train: setup-local setup-cpu  ## training: ours and a plain TRL script in turns, speed, memory and loss (about 15 minutes)
 	$(LOCAL)/python scripts/bench_train.py
 
 setup-local:  ## .venv-local: data tools, no torch

@@ -31,7 +31,7 @@ def flags():
     p = parser(__doc__)
     p.add_argument("--data", metavar="FOLDER", type=Path, help="with train.jsonl and validation.jsonl (default: made of data/samples)")
     p.add_argument("--conversations", type=positive_int, default=32, help="to train on (default: 32); a quarter as many held out")
-    p.add_argument("--rounds", type=positive_int, default=3, help="turns of both; the median counts (default: 3)")
+    p.add_argument("--rounds", type=positive_int, default=2, help="turns of both; the median counts (default: 2)")
     p.add_argument("--model", default="smollm2-135m", help="a name of configs/models.yaml")
     p.add_argument("--hardware", default="cpu", help="a name of configs/hardware/")
     p.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="of both, e.g. training.micro_batch=2")

@@ -60,7 +60,11 @@ class HardwareDetector:
         return size
 
     def get_training_config(self, model=None, preset="quality", overrides=()):
-        """Return the Resolved training configuration for this machine; `.plain` is it as a dict. overrides: "KEY=VALUE" texts."""
+        """Return the training configuration for this machine as a dict. overrides: "KEY=VALUE" texts of it."""
+        return self.resolve(model, preset, overrides).plain
+
+    def resolve(self, model=None, preset="quality", overrides=()):
+        """Return the same as a Resolved, which also knows where each value came from."""
         name = model or self.suggest_model(preset=preset)
         size = self.get_optimal_batch_size(name, preset)
         return self._config(name, preset, self.hardware.device, [f"training.micro_batch={size}", *overrides])
@@ -128,7 +132,7 @@ class FineTuner:
         self.detector = HardwareDetector(self.environment["MAX_VRAM_GB"], self.environment["FORCE_CPU"])
         self.models = ModelManager(self.environment["CACHE_DIR"])
         self.model = self.detector.suggest_model(preset=preset) if model == "auto" else model
-        self.resolved = self.detector.get_training_config(self.model, preset, overrides)
+        self.resolved = self.detector.resolve(self.model, preset, overrides)
         self.texts = read_folder(data_path, self.settings.texts.max_file_bytes)
         name = run or f"{default_name(self.model, preset, model_entry(self.model).license)}-{Path(data_path).resolve().stem}"
         self.run_dir = Path(self.environment["OUTPUT_DIR"] or folder("adapters")).expanduser() / name
@@ -198,7 +202,8 @@ class FineTuner:
         self.setup_model()
         files = {name: self.files[name] for name in ("train", "validation")}
         status, self.figures = session.fine_tune(self.resolved, {name: read_chat(path) for name, path in files.items()}, self.run_dir,
-                                                 data_files={name: check_input(path) for name, path in files.items()})
+                                                 data_files={name: check_input(path) for name, path in files.items()},
+                                                 script=Path(__file__).name)
         if status == INTERRUPTED:
             raise Interrupted
         if status == GATE:

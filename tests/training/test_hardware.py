@@ -108,7 +108,7 @@ def test_the_detector_warns_on_a_cpu(capsys):
     assert detector.detect_gpu_memory() == 0 and detector.suggest_model() == "smollm2-135m"
     assert detector.suggest_model(4 * GIB) == "tinyllama-1.1b-chat"
     assert detector.get_optimal_batch_size("smollm2-135m", "highspeed") == 4
-    plain = detector.get_training_config("smollm2-135m", "highspeed").plain
+    plain = detector.get_training_config("smollm2-135m", "highspeed")
     assert (plain["training"]["epochs"], plain["training"]["learning_rate"], plain["training"]["max_steps"]) == (1.0, 1e-3, 100)
     assert plain["compute"]["device"] == "cpu" and plain["lora"]["r"] == 4 and plain["training"]["max_tokens"] == 1024
 

@@ -180,11 +180,11 @@ def test_a_stop_saves_and_the_same_command_goes_on(undisturbed, base, here, coun
 
 
 def test_a_stop_before_anything_is_saved_starts_again(undisturbed, base, here):
-    folder = base / "adapters" / "early"
+    folder = base / "adapters" / "early-stop"
     with plant.in_pass(lambda number, ids, training: not training, plant.end_with(signal.SIGINT)):
-        status, _, err = here(train.main, *SHORT, "--run", "early")
+        status, _, err = here(train.main, *SHORT, "--run", "early-stop")
     assert status == 75 and "the same command again" in err, err
-    status, _, err = here(train.main, *SHORT, "--run", "early")
+    status, _, err = here(train.main, *SHORT, "--run", "early-stop")
     assert status == 0, err
     assert_same(folder, undisturbed)
 

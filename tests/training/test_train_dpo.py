@@ -103,11 +103,11 @@ def stopped_at(count):
 def test_a_stopped_run_goes_on_against_the_same_reference(base, here):
     """After the start, the reference is the supervised adapter and the policy that of the checkpoint: were they the same, the loss
     would begin at log 2 again (which transformers 5.20 does by itself: see PairTrainer._save)."""
-    folder = base / "adapters" / "stopped"
+    folder = base / "adapters" / "dpo-stopped"
     with stopped_at(5):
-        status, _, err = here(train_dpo.main, "whole", "--run", "stopped", *QUICK)
+        status, _, err = here(train_dpo.main, "whole", "--run", "dpo-stopped", *QUICK)
     assert status == 75 and not (folder / "run.json").exists(), err
-    status, _, err = here(train_dpo.main, "whole", "--run", "stopped", *QUICK)
+    status, _, err = here(train_dpo.main, "whole", "--run", "dpo-stopped", *QUICK)
     assert status == 0 and "resuming from checkpoint-" in err, err
     assert_same_curves(folder, base / "adapters" / "whole-dpo")
 
@@ -136,9 +136,9 @@ def test_out_of_memory_changes_nothing_but_the_passes(base, here):
         raise torch.OutOfMemoryError("planted")
 
     with plant.in_pass(lambda count, ids, training: training and count == 3 and len(ids) == 4, too_much):
-        status, _, err = here(train_dpo.main, "whole", "--run", "cramped", *QUICK)
+        status, _, err = here(train_dpo.main, "whole", "--run", "dpo-cramped", *QUICK)
     assert status == 0 and "each micro-batch now takes 2 smaller passes" in err, err
-    assert_same_curves(base / "adapters" / "cramped", base / "adapters" / "whole-dpo", abs=1e-4)
+    assert_same_curves(base / "adapters" / "dpo-cramped", base / "adapters" / "whole-dpo", abs=1e-4)
 
 
 def test_a_loss_that_is_no_number_names_the_pairs(base, here):
