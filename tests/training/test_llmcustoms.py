@@ -254,6 +254,25 @@ def test_a_folder_becomes_an_adapter_and_the_same_seed_the_same(bench, tmp_path,
     assert "nothing changed" in capsys.readouterr().err  # the questions are not made twice
 
 
+def test_the_embedded_model_beats_its_base_on_questions_it_never_saw(real_model, tmp_path, monkeypatch, here):
+    """The command itself on SmolLM2's real weights: four updates; `test` questions neither trained nor chose the checkpoint."""
+    import eval_model
+    monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / NAME).symlink_to(real_model)
+    data = texts(tmp_path / "texts")
+    few = [word for key in ("max_steps=4", "eval_steps=2", "save_steps=2", "effective_batch=4") for word in ("--set", f"training.{key}")]
+    status, out, err = here(llmcustoms.main, "--data", str(data), "--preset", "highspeed", "--run", "parts", "--test", "What is oak?",
+                            "--json", "--set", "compute.dtype=bfloat16", *few)
+    assert status == 0, err
+    result = json.loads(out)
+    assert result["loss_after"] < result["loss_before"] - 0.3 and [pair["prompt"] for pair in result["answers"]] == ["What is oak?"]
+    status, out, err = here(eval_model.main, "parts", "--data", str(tmp_path / "data/processed/custom/parts/test.jsonl"), "--json",
+                            "--set", "max_new_tokens=2")
+    assert status == 0, err
+    assert json.loads(out)["held_out"]["change_high"] < 0  # the whole 95 % interval is below zero
+
+
 def test_questions_that_a_teacher_worded_are_kept_where_there_is_none(bench):
     asks_nothing = Teacher(None, "m", None, load_settings(), limit=0)
     first = FineTuner(bench, preset="highspeed", teacher=asks_nothing).prepare_data()
