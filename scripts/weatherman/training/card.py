@@ -33,7 +33,8 @@ print(tokenizer.decode(answer[0, prompt["input_ids"].shape[1]:], skip_special_to
 HOW_TO_SERVE = """Served by vLLM, with the same template (a call is written as {tool_format}, which the parser reads):
 
 ```bash
-vllm serve {hub_id} --enable-lora --max-lora-rank {rank} --lora-modules {name}={folder} \\
+vllm serve {hub_id} --revision {revision} \\
+    --enable-lora --max-lora-rank {rank} --lora-modules {name}={folder} \\
     --chat-template {folder}/chat_template.jinja --enable-auto-tool-choice --tool-call-parser {parser}
 ```"""
 
@@ -73,9 +74,8 @@ def metadata(title, entry, method):
 def use_text(name, started, entry):
     folder, parts = f"adapters/{name}", []
     if entry.vllm_parser:
-        rank = started["config"]["lora"]["r"]
-        parts.append(HOW_TO_SERVE.format(name=name, folder=folder, rank=max(8, rank), hub_id=entry.hub_id, parser=entry.vllm_parser,
-                                         tool_format=entry.tool_format))
+        parts.append(HOW_TO_SERVE.format(name=name, folder=folder, rank=max(8, started["config"]["lora"]["r"]), hub_id=entry.hub_id,
+                                         revision=entry.revision, parser=entry.vllm_parser, tool_format=entry.tool_format))
     return "\n\n".join([HOW_TO_LOAD.format(folder=folder), *parts])
 
 
