@@ -118,5 +118,9 @@ def test_a_schedule_by_hand():
     accumulated = packing.accumulation(settings, lengths)
     found = packing.schedule(packed, settings, accumulated)
     assert (accumulated, found.updates_per_epoch, found.updates, found.warmup) == (2, 13, 33, 1)
+    settings.max_steps = 20  # both bound the run, as in sft.fewest_steps
+    assert packing.schedule(packed, settings, accumulated).updates == 20
+    settings.max_steps = 500
+    assert packing.schedule(packed, settings, accumulated) == found
     settings.packing = False
     assert packing.pack(lengths, settings).rows == 100 and packing.accumulation(settings, lengths) == 4

@@ -78,8 +78,12 @@ def pack(lengths, settings):
     else:
         fills = list(lengths)
     tokens = sum(lengths)
-    # A token attends to itself and those before it in its conversation: half of its length on average.
-    return Packing(settings.packing, fills, len(lengths), tokens, settings.max_tokens, sum(length**2 for length in lengths) / 2 / tokens)
+    return Packing(settings.packing, fills, len(lengths), tokens, settings.max_tokens, mean_context(lengths))
+
+
+def mean_context(lengths):
+    """Return how many tokens a token attends to on average: itself and those before it, so half of its conversation's length."""
+    return sum(length**2 for length in lengths) / 2 / sum(lengths)
 
 
 def conversations_per_row(settings, lengths):
@@ -93,9 +97,16 @@ def accumulation(settings, lengths, processes=1):
     return max(1, round(settings.effective_batch / (settings.micro_batch * per_row * processes)))
 
 
+def updates(micro_batches, accumulated, epochs, max_steps):
+    """Return the number of updates: what the epochs give, but no more than max_steps (-1: no bound)."""
+    steps = math.ceil(epochs * math.ceil(micro_batches / accumulated))
+    return min(steps, max_steps) if max_steps > 0 else steps
+
+
 def schedule(packing, settings, accumulated):
     """Return the Schedule of training on packed rows. accumulated: micro-batches an update; what is left of an epoch is one more."""
-    per_epoch = math.ceil(math.ceil(packing.rows / settings.micro_batch) / accumulated)
-    updates = settings.max_steps if settings.max_steps > 0 else math.ceil(settings.epochs * per_epoch)
-    per_update = packing.conversations / per_epoch
-    return Schedule(accumulated, per_epoch, updates, math.ceil(updates * settings.warmup_share), per_update, updates / per_epoch)
+    micro_batches = math.ceil(packing.rows / settings.micro_batch)
+    per_epoch = updates(micro_batches, accumulated, 1, -1)
+    steps = updates(micro_batches, accumulated, settings.epochs, settings.max_steps)
+    return Schedule(accumulated, per_epoch, steps, math.ceil(steps * settings.warmup_share), packing.conversations / per_epoch,
+                    steps / per_epoch)

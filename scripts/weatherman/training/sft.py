@@ -102,6 +102,5 @@ def make_trainer(model, tokenizer, train, validation, config, folder, callbacks=
 
 
 def fewest_steps(arguments, micro_batches):
-    """Return the number of updates: what the epochs give, but no more than max_steps. transformers would let max_steps rule alone."""
-    steps = math.ceil(arguments.num_train_epochs * math.ceil(micro_batches / arguments.gradient_accumulation_steps))
-    return min(steps, arguments.max_steps) if arguments.max_steps > 0 else steps
+    """Return the number of updates that both epochs and max_steps allow. transformers would let max_steps rule alone."""
+    return packing.updates(micro_batches, arguments.gradient_accumulation_steps, arguments.num_train_epochs, arguments.max_steps)
