@@ -5,12 +5,10 @@ Reads data/processed/{train,validation}.jsonl and a base model; writes adapters/
     python scripts/train.py --model smollm2-135m --hardware cpu --preset smoke --run trial
 The same command goes on with a run that was stopped, from its newest whole checkpoint.
 """
-import contextlib
-import json
 import sys
 
 from paths import folder
-from weatherman.cli import DONE, add_training_flags, parser, run
+from weatherman.cli import DONE, add_training_flags, parser, run, run_training
 
 
 def flags():
@@ -42,12 +40,7 @@ def work(args):
 
 
 def main(argv=None):
-    args = flags().parse_args(argv)
-    with contextlib.redirect_stdout(sys.stderr):  # some libraries print; stdout holds our result alone
-        status, figures = work(args)
-    if args.json and figures:
-        print(json.dumps(figures))
-    return status
+    return run_training(work, flags().parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,11 @@ On the machine that train.py ran on: model, LoRA, quantisation and template are 
     python scripts/train_dpo.py trial --run trial-polite --set preference.beta=0.3 --set training.max_steps=20
 The same command goes on with a run that was stopped, from its newest whole checkpoint.
 """
-import contextlib
-import json
 import sys
 from pathlib import Path
 
 from paths import CONFIGS_DIR, folder
-from weatherman.cli import DONE, parser, run
+from weatherman.cli import DONE, parser, run, run_training
 
 
 def flags():
@@ -46,12 +44,7 @@ def work(args):
 
 
 def main(argv=None):
-    args = flags().parse_args(argv)
-    with contextlib.redirect_stdout(sys.stderr):  # some libraries print; stdout holds our result alone
-        status, figures = work(args)
-    if args.json and figures:
-        print(json.dumps(figures))
-    return status
+    return run_training(work, flags().parse_args(argv))
 
 
 if __name__ == "__main__":

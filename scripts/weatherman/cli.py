@@ -132,6 +132,17 @@ def add_training_flags(flags):
     flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
+def run_training(work, args):
+    """Return the exit status of `work(args)` -> (status, figures); with --json the figures, if there are any, are printed as one object."""
+    import contextlib
+    import json
+    with contextlib.redirect_stdout(sys.stderr):  # some libraries print; stdout holds our result alone
+        status, figures = work(args)
+    if args.json and figures:
+        print(json.dumps(figures))
+    return status
+
+
 def positive_int(text):
     """argparse type: an integer >= 1."""
     value = int(text)

@@ -69,7 +69,8 @@ def test_the_probe_measures_and_writes_nothing(base, tmp_path):
     overrides = ["training.max_tokens=128", "training.epochs=9.0"]
     resolved = load_config_file(CONFIGS_DIR / "training_config.yaml", NAME, "cpu", "smoke", overrides)
     records, _ = job.read_data(resolved.values.data, read_chat)
-    found = session.probe(resolved, records, tmp_path, steps=3)
+    prepared = job.prepare(resolved, records)
+    found = session.probe(prepared, tmp_path, steps=3)
     assert found.keys() == {"tokens_per_second", "seconds_per_update", "peak_bytes"} and not list(tmp_path.rglob("*.*"))
-    tokens = sum(len(item.input_ids) for item in job.prepare(resolved, records).encoded["train"])
+    tokens = sum(len(item.input_ids) for item in prepared.encoded["train"])
     assert 0 < found["tokens_per_second"] * found["seconds_per_update"] < tokens and found["peak_bytes"] > 10**8

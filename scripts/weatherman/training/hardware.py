@@ -98,11 +98,6 @@ def keep_to_cap(hardware):
         torch.cuda.set_per_process_memory_fraction(min(1.0, share))
 
 
-def profile(hardware):
-    """Return the name of the hardware profile (configs/hardware/) that training on it needs, None for the training file's own."""
-    return {"cpu": "cpu", "mps": "mps"}.get(hardware.device)
-
-
 # --- what fits ------------------------------------------------------------------------------------------------------------
 
 def suggest(hardware, config_of, is_here=lambda name: False):

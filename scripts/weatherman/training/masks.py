@@ -1,12 +1,13 @@
 """Conversations as the loss sees them: the tokens that are trained stand out, on a terminal and on a page."""
 import random
 import re
+import sys
 from collections import defaultdict
 
 from weatherman import html
 from weatherman.dialogue.mixture import kind_of
 from weatherman.html import REPORT_STYLE, join, keys, tag
-from weatherman.training.templates import IGNORED, encode, rows
+from weatherman.training.templates import IGNORED, encode_rows
 
 TRAINED, PLAIN, CONTROL = "\033[1;30;46m", "\033[0m", "\033[2m"  # ANSI: black on cyan, as it was, dim
 OPEN, CLOSE = "⟦", "⟧"  # in place of colours where there are none
@@ -49,15 +50,10 @@ def parts(tokenizer, text):
     return [(piece, at % 2 == 1) for at, piece in enumerate(split) if piece]
 
 
-def shown_rows(tokenizer, record):
-    """Return [Encoded] of one record, one for each row that trains it. Raises TemplateFault."""
-    return [encode(tokenizer, row, 10**9) for row in rows(tokenizer, record)]
-
-
 def terminal(tokenizer, record, colour):
     """Return one record for a terminal: what is trained in colour, or between brackets where there is none."""
     lines = []
-    for encoded in shown_rows(tokenizer, record):
+    for encoded in encode_rows(tokenizer, record, sys.maxsize):
         text = "".join(_terminal_run(tokenizer, run, trained, colour) for run, trained in runs(tokenizer, encoded))
         lines += [f"--- {record['id']}: {about(encoded)}", text]
     return "\n".join(lines)
@@ -92,7 +88,7 @@ def page(tokenizer, records, model):
 def card(tokenizer, number, record):
     """Return one record as Markup."""
     found = []
-    for encoded in shown_rows(tokenizer, record):
+    for encoded in encode_rows(tokenizer, record, sys.maxsize):
         row = join(tag("span", join(_page_part(*part) for part in parts(tokenizer, text)), class_="loss" if trained else None)
                    for text, trained in runs(tokenizer, encoded))
         found += [tag("span", about(encoded), class_="where"), tag("div", row, class_="row", dir="auto")]

@@ -18,10 +18,12 @@ def measured(resolved, entry, records, folder, updates):
     found = find_gpu(name)
     if found is None:
         raise UserError(f"configs/gpus.yaml does not know {name!r}.", "add the card there: names, memory, TFLOP/s, price")
-    config = job.without_auto(resolved.values, entry)[0]
-    figures = session.probe(resolved, records, folder, updates)
+    prepared = job.prepare(resolved, records)
+    config = prepared.config
+    figures = session.probe(prepared, folder, updates)
     checkpointing = config.training.gradient_checkpointing
-    arithmetic = figures["tokens_per_second"] * flops_per_token(entry, config.lora, checkpointing=checkpointing)
+    work = flops_per_token(entry, config.lora, checkpointing=checkpointing, **session.shares(prepared.encoded["train"]))  # as cost.flops
+    arithmetic = figures["tokens_per_second"] * work
     return {"model": config.model, "card": found[0], "name": name, "quantization": config.quantization.mode,
             "micro_batch": config.training.micro_batch, "checkpointing": checkpointing, **figures,
             "utilization": arithmetic / (found[1].bf16_tflops * 1e12), "measured_at": now()}

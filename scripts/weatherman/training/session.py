@@ -8,7 +8,7 @@ import time
 from paths import show
 from weatherman.cli import DONE, GATE, INTERRUPTED, GateError, log, tee
 from weatherman.files import sha256_bytes, to_json_line
-from weatherman.training import distributed
+from weatherman.training import distributed, packing
 from weatherman.training.job import choices, plan, prepare
 
 PROBE_WARM_UP = 2  # updates that are not timed: kernels are chosen, memory is claimed
@@ -124,11 +124,15 @@ def rates(config, entry, items):
     usd = usd and usd * distributed.count()
     if card is None or not cuda:
         return Rates(usd_per_hour=usd)
-    sizes = [len(item.input_ids) for item in items]
     # Model FLOPs utilisation (Chowdhery et al. 2022, PaLM): what checkpointing computes twice does not count as work.
-    work = flops_per_token(entry, config.lora, loss_share=sum(item.loss_tokens for item in items) / sum(sizes),
-                           context=sum(size * size for size in sizes) / 2 / sum(sizes))
+    work = flops_per_token(entry, config.lora, **shares(items))
     return Rates(work, card.bf16_tflops * 1e12 * distributed.count(), usd)
+
+
+def shares(items):
+    """Return {loss_share, context}, what estimate.flops_per_token wants to know of conversations, [Encoded]."""
+    sizes = [len(item.input_ids) for item in items]
+    return {"loss_share": sum(item.loss_tokens for item in items) / sum(sizes), "context": packing.mean_context(sizes)}
 
 
 def measure(job, target, before, state):
@@ -190,12 +194,11 @@ def finish(job, target, started, records, figures):
     return DONE, {"run": show(target), **figures}
 
 
-def probe(resolved, records, folder, steps=20):
+def probe(job, folder, steps):
     """Return {tokens_per_second, seconds_per_update, peak_bytes} of `steps` updates; `folder` is for the trainer and stays empty."""
     from weatherman.training import modeling, sft
-    job = prepare(resolved, records)
     base = modeling.load_base(job.model_dir, job.config.quantization, job.config.compute)
-    timer = probe_callback()
+    timer = timer_callback()
     trainer = sft.make_trainer(base, job.tokenizer, job.encoded["train"], job.encoded["validation"], job.config, folder, [timer],
                                max_steps=steps + PROBE_WARM_UP, eval_strategy="no", save_strategy="no", logging_strategy="no")
     trainer.train()
@@ -204,8 +207,8 @@ def probe(resolved, records, folder, steps=20):
     return {"tokens_per_second": (tokens_then - tokens) / seconds, "seconds_per_update": seconds / updates, "peak_bytes": peak_bytes()}
 
 
-def probe_callback():
-    """Return a callback whose `marks` are {step: (seconds, tokens seen)}, taken when the device has done its work."""
+def timer_callback():
+    """Return a callback whose `marks` are {step: (seconds, tokens seen)}, taken when the device has done the update's work."""
     import torch
     from transformers import TrainerCallback
 

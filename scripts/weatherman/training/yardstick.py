@@ -4,7 +4,6 @@ The newcomer's has the same weights, adapter, labels, conversations, order, batc
 are as TRL and transformers have them by default. Nothing else uses it.
 """
 import math
-import time
 
 
 def measure_ours(resolved, records, target):
@@ -52,13 +51,15 @@ def train_plain(base, config, tokenizer, train, folder):
     from transformers import set_seed
     from trl import SFTTrainer
 
+    from weatherman.training import session
     from weatherman.training.sft import as_dataset, lora_config
-    timer = update_timer()
+    timer = session.timer_callback()
     set_seed(config.training.seed)  # or the two would begin with different adapters
     trainer = SFTTrainer(model=base, args=plain_arguments(config, folder), train_dataset=as_dataset(train), processing_class=tokenizer,
                          peft_config=lora_config(config.lora), callbacks=[timer])
     trainer.train()
-    return trainer.model, [(then[0] - now[0], then[1] - now[1]) for now, then in zip(timer.marks, timer.marks[1:])]
+    marks = [timer.marks[step] for step in sorted(timer.marks)]
+    return trainer.model, [(then[0] - now[0], then[1] - now[1]) for now, then in zip(marks, marks[1:])]
 
 
 def plain_arguments(config, folder):
@@ -73,19 +74,3 @@ def plain_arguments(config, folder):
         bf16=config.compute.dtype == "bfloat16", use_cpu=config.compute.device == "cpu", seed=settings.seed, data_seed=settings.seed,
         shuffle_dataset=True, save_strategy="no", logging_steps=1, report_to="none", disable_tqdm=True,
         include_num_input_tokens_seen="non_padding")
-
-
-def update_timer():
-    """Return a callback whose `marks` are [(seconds, real tokens seen)] at the end of every update."""
-    import torch
-    from transformers import TrainerCallback
-
-    class Timer(TrainerCallback):
-        marks = []
-
-        def on_step_end(self, args, state, control, **kwargs):
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            self.marks.append((time.perf_counter(), int(state.num_input_tokens_seen)))
-
-    return Timer()
