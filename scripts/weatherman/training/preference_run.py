@@ -1,10 +1,9 @@
 """One preference run, from checked pairs and a supervised run to a finished run folder: what train_dpo.py does."""
-import contextlib
 
 from paths import show
-from weatherman.cli import DONE, GATE, INTERRUPTED, GateError, UserError, log, table, tee
+from weatherman.cli import DONE, GATE, INTERRUPTED, GateError, UserError, log, table
 from weatherman.training import distributed, preference, session
-from weatherman.training.job import Job, choices, machine_rows, without_auto
+from weatherman.training.job import Job, machine_rows, without_auto
 
 FLUENCY_LOST = 0.1  # nats a token by which the chosen answers may become less likely before we say so
 
@@ -79,25 +78,13 @@ def align(resolved, pairs, source, target, *, resume=False, data_files):
     DONE with the figures of run.json; INTERRUPTED with {} when it was asked to stop, and the same call goes on; GATE with the figures
     when no checkpoint prefers better than the reference. Raises UserError, GateError and ConfigError.
     """
-    from weatherman.training import runs
-    from weatherman.training.recovery import LOG, StopRequest, alone_in, disk_errors
     distributed.check_launch()
     if distributed.sharded():
         raise UserError("preference training keeps a whole model on every GPU; it does not share the weights out (FSDP).",
                         "torchrun --standalone --nproc-per-node N -- scripts/train_dpo.py ..., or one process")
-    distributed.choose_gpu()
-    with distributed.only_main_speaks(), contextlib.ExitStack() as opened:
-        checkpoint = runs.open_run(target, resume)
-        names = {name: file["path"] for name, file in data_files.items()}
-        job = prepare(resolved, pairs, source, names, runs.chosen_before(target))
-        started = runs.begin(target, script="train_dpo.py", resolved=resolved, chosen=choices(job.config), resume=resume,
-                             base=runs.base_model(resolved.values.model, job.entry, job.model_dir), data=data_files)
-        opened.enter_context(disk_errors(target))
-        if distributed.is_main():
-            opened.enter_context(alone_in(target))
-            tee(target / LOG)
-        plan(job)
-        stop = opened.enter_context(StopRequest())
+    names = {name: file["path"] for name, file in data_files.items()}
+    with session.opened(target, resolved, lambda chosen: prepare(resolved, pairs, source, names, chosen), plan, "train_dpo.py", data_files,
+                        resume) as (job, checkpoint, started, stop):
         state = train(job, source, target, checkpoint, stop, started)
         if state is None:
             return INTERRUPTED, {}

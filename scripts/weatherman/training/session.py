@@ -22,27 +22,38 @@ def fine_tune(resolved, records, target, *, resume=False, data_files=None, scrip
     DONE with the figures of run.json; INTERRUPTED with {} when it was asked to stop, and the same call goes on; GATE
     with the figures when no checkpoint beats the base. Raises UserError, GateError and ConfigError.
     """
-    from weatherman.training import runs
-    from weatherman.training.recovery import LOG, StopRequest, alone_in, disk_errors
+    data = data_files or {name: describe_records(rows) for name, rows in records.items()}
+    names = {name: file["path"] for name, file in (data_files or {}).items()}
     distributed.check_launch()
-    distributed.choose_gpu()
-    with distributed.only_main_speaks(), contextlib.ExitStack() as opened:
-        checkpoint = runs.open_run(target, resume)
-        names = {name: file["path"] for name, file in (data_files or {}).items()}
-        job = prepare(resolved, records, names, runs.chosen_before(target))
-        started = runs.begin(target, script=script, resolved=resolved, chosen=choices(job.config), resume=resume,
-                             base=runs.base_model(resolved.values.model, job.entry, job.model_dir),
-                             data=data_files or {name: describe_records(rows) for name, rows in records.items()})
-        opened.enter_context(disk_errors(target))
-        if distributed.is_main():
-            opened.enter_context(alone_in(target))
-            tee(target / LOG)
-        plan(job)
-        stop = opened.enter_context(StopRequest())
+    with opened(target, resolved, lambda chosen: prepare(resolved, records, names, chosen), plan, script, data, resume) as \
+            (job, checkpoint, started, stop):
         before, state = train(job, target, checkpoint, stop, started)
         if state is None:
             return INTERRUPTED, {}
         return finish(job, target, started, records, measure(job, target, before, state))
+
+
+@contextlib.contextmanager
+def opened(target, resolved, make_job, show_plan, script, data, resume):
+    """Open the run folder `target` for one start of a run; gives (Job, checkpoint to go on from or None, started.json, StopRequest).
+
+    make_job(chosen): the Job, given what "auto" became when the run began; show_plan(job): prints what is about to be trained.
+    Inside, this process alone may write to the folder, a full disk is a UserError, and signals are requests.
+    """
+    from weatherman.training import runs
+    from weatherman.training.recovery import LOG, StopRequest, alone_in, disk_errors
+    distributed.choose_gpu()
+    with distributed.only_main_speaks(), contextlib.ExitStack() as stack:
+        checkpoint = runs.open_run(target, resume)
+        job = make_job(runs.chosen_before(target))
+        started = runs.begin(target, script=script, resolved=resolved, chosen=choices(job.config), resume=resume, data=data,
+                             base=runs.base_model(resolved.values.model, job.entry, job.model_dir))
+        stack.enter_context(disk_errors(target))
+        if distributed.is_main():
+            stack.enter_context(alone_in(target))
+            tee(target / LOG)
+        show_plan(job)
+        yield job, checkpoint, started, stack.enter_context(StopRequest())
 
 
 def describe_records(rows):
