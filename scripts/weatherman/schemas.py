@@ -256,14 +256,19 @@ FilePath = Annotated[str, StringConstraints(pattern=r'^[^"%$\\\r\n]+$')]
 
 
 class Host(Section):
-    """One machine that is reached over ssh. `folder`: absolute, or relative to the home folder there."""
+    """One machine that is reached over ssh. `folder`: absolute, or relative to the home folder there. Absent keys: see the example file."""
 
+    provider: Literal["runpod", "lambda", "home", "other"]
     host: str = Field(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:-]*$")
     port: int = Field(ge=1, le=65535)
     user: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9._-]*$")
     key: FilePath
     folder: str = Field(pattern=r"^(~?/)?[A-Za-z0-9._][A-Za-z0-9._/-]*$")
-    known_hosts: FilePath | None = None
+    id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    setup: Literal["auto", "venv", "cpu"] = "auto"
+    volume_gb: float | None = Field(default=None, gt=0)
+    usd_per_hour: float | None = Field(default=None, gt=0)
+    stop: list[str] | None = Field(default=None, min_length=1)
 
 
 class Hosts(Section):

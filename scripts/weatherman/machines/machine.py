@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from paths import REPO_DIR
-from weatherman.machines.hosts import Host, ssh_config
+from weatherman.machines.hosts import Host
+from weatherman.machines.ssh import ssh_config
 from weatherman.machines.storage import FAILURE, FINE, WARNING
 
 LEAST_BASH = (3, 2)  # macOS ships this one
@@ -54,8 +55,8 @@ def ssh():
     if not shutil.which("ssh"):
         return WARNING, f"not found: the sync scripts will not run. Try: {INSTALL.format('openssh-client')}"
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "config")
-        config.write_text(ssh_config(Host("gpu", "gpu.example.org", 22, "root", Path(folder, "key"), "weatherman", None)), encoding="utf-8")
+        config, host = Path(folder, "config"), Host("gpu", "other", "gpu.example.org", 22, "root", Path(folder, "key"), "weatherman", "gpu")
+        config.write_text(ssh_config(host), encoding="utf-8")
         status, said = output_of("ssh", "-G", "-F", str(config), "gpu")
     if status:
         return WARNING, f"does not take the options of the sync scripts: {said[-200:]}. Try: {INSTALL.format('openssh-client')}"

@@ -15,15 +15,14 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from paths import REPO_DIR, base_dir
 from weatherman.cli import DONE, MENDABLE, UserError, log, parser, print_error, run, table
 from weatherman.files import sha256_file
-from weatherman.machines.hosts import SSH_FAILED, Host, find_host, ssh_config, ssh_error
+from weatherman.machines.hosts import find_host
+from weatherman.machines.ssh import SSH_FAILED, connected, far_sh, ssh_error
 
 CODE = ("scripts", "configs", "requirements-*.txt", "environment-remote.yml", "setup_remote.sh", "Makefile", "pyproject.toml", "README.md")
 DATA = ("data/processed", "data/synthetic")
@@ -49,14 +48,6 @@ show() {{
   if [ -f "$1" ] && h=$(digest < "$1"); then echo "${{h%% *}} $(($(wc -c < "$1")))"; else echo "- 0"; fi
 }}
 """
-
-
-@dataclass(frozen=True)
-class Far:
-    """The other side. `work` is a temporary folder here that holds its ssh_config."""
-
-    host: Host
-    work: Path
 
 
 # --- what may move ----------------------------------------------------------------------------------------------------
@@ -142,16 +133,6 @@ def far_manifest(far, names):
 
 def _enter(host):
     return f"CDPATH= cd -- {shlex.quote(host.folder)} 2>/dev/null || exit {NO_FOLDER}\n"
-
-
-def far_sh(far, script):
-    """Run a POSIX shell script on the far side; return (exit status, stdout bytes, stderr text). Raises UserError when ssh fails."""
-    command = ["ssh", "-F", str(far.work / "ssh_config"), far.host.alias, "sh -s"]
-    done = subprocess.run(command, input=os.fsencode(script), capture_output=True)
-    stderr = done.stderr.decode("utf-8", "replace")
-    if done.returncode == SSH_FAILED:
-        raise ssh_error(far.host, stderr)
-    return done.returncode, done.stdout, stderr
 
 
 def make_far_folder(far):
@@ -303,9 +284,7 @@ def main(argv=None):
     for program in ("ssh", "rsync"):
         if not shutil.which(program):
             raise UserError(f"{program} is not installed here.", "sudo apt-get install -y rsync openssh-client, or brew install rsync")
-    with tempfile.TemporaryDirectory(prefix="weatherman-sync-") as work:
-        far = Far(host, Path(work))
-        (far.work / "ssh_config").write_text(ssh_config(host), encoding="utf-8")
+    with connected(host) as far:
         return synchronise(far, direction, args.dry_run, args.verify_only)
 
 
