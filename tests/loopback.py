@@ -28,6 +28,11 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def make_key(path, kind="ed25519", passphrase=""):
+    """Make a key pair at `path` and `path`.pub; one round of key derivation will do for a test."""
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-a", "1", "-f", path], check=True)
+
+
 def write(root, files):
     """Write {name: text or bytes} below `root`."""
     for name, content in files.items():
@@ -67,6 +72,14 @@ class Box:
         text = text or f"hosts:\n  {alias}:\n" + "".join(f"    {key}: {value}\n" for key, value in fields.items())
         (self.repo / "configs/hosts.yaml").write_text(text)
 
+    def new_host_key(self, kind="ed25519"):
+        """Start the far side's sshd anew with another host key, as a new machine at the same address has it."""
+        self.server.terminate()
+        self.server.wait()
+        (self.tmp / "host_key").unlink()
+        make_key(self.tmp / "host_key", kind)
+        self.server = start_sshd(self.tmp, self.port)
+
     def start(self, direction, *arguments, **environment):
         launcher = self.repo / f"scripts/sync_{direction}_remote.sh"
         env = {**os.environ, "PYTHON": sys.executable, "WEATHERMAN_BASE_DIR": "", **{k: str(v) for k, v in environment.items()}}
@@ -104,23 +117,24 @@ def box(repo_box):
     """A Box whose far side is a real sshd on loopback; it ends with the test."""
     tmp = repo_box.tmp
     repo_box.key.unlink()
-    for key in (repo_box.key, tmp / "host_key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    make_key(repo_box.key)
+    make_key(tmp / "host_key")
     # Every command of the far side passes here: it gives the session a home of its own, and tests a place for faults.
     write(tmp, {"session.sh": f"export HOME='{repo_box.home}'; cd \"$HOME\"; if [ -f '{repo_box.hook}' ]; then . '{repo_box.hook}'; fi\n"
                               'exec sh -c "$SSH_ORIGINAL_COMMAND"\n',
                 "authorized_keys": f"command=\"sh '{tmp}/session.sh'\" {repo_box.key.with_suffix('.pub').read_text()}"})
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    server = start_sshd(tmp, repo_box.port)
+    repo_box.server = start_sshd(tmp, repo_box.port)
     yield repo_box
-    server.terminate()
-    server.wait()
+    repo_box.server.terminate()
+    repo_box.server.wait()
 
 
 def start_sshd(tmp, port):
     options = {"Port": port, "ListenAddress": "127.0.0.1", "HostKey": tmp / "host_key", "AuthorizedKeysFile": tmp / "authorized_keys",
-               "PidFile": "none", "UsePAM": "no", "StrictModes": "no", "PasswordAuthentication": "no"}
+               "PidFile": "none", "UsePAM": "no", "StrictModes": "no", "PasswordAuthentication": "no",
+               "SetEnv": "SHLVL=2"}  # or bash runs the ~/.bashrc of whoever tests, before every command
     write(tmp, {"sshd_config": "".join(f"{key} {value}\n" for key, value in options.items())})
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", tmp / "sshd_config"], stderr=(tmp / "sshd.log").open("wb"))
 
@@ -133,10 +147,13 @@ def start_sshd(tmp, port):
 
 
 class SlowLink:
-    """A TCP forwarder to `port`, at most `rate` bytes a second each way. `moved` counts the bytes that passed."""
+    """A TCP forwarder to `port`, at most `rate` bytes a second each way. `moved` counts the bytes that passed.
+
+    A way ("out" or "in", as its client sees it) that is in `held` passes nothing, while everything stays connected.
+    """
 
     def __init__(self, port, rate):
-        self.target, self.rate, self.moved = port, rate, 0
+        self.target, self.rate, self.moved, self.held, self.ends = port, rate, 0, set(), []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # or the kernel takes megabytes ahead of us
         self.port = self.listener.getsockname()[1]
@@ -149,15 +166,26 @@ class SlowLink:
             except OSError:
                 return
             far = socket.create_connection(("127.0.0.1", self.target))
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self.pump, args=(source, sink), daemon=True).start()
+            self.ends += [near, far]
+            for source, sink, way in ((near, far, "out"), (far, near, "in")):
+                threading.Thread(target=self.pump, args=(source, sink, way), daemon=True).start()
 
-    def pump(self, source, sink):
+    def pump(self, source, sink, way):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                while way in self.held:
+                    time.sleep(0.02)
                 sink.sendall(data)
                 self.moved += len(data)
                 time.sleep(len(data) / self.rate)
-        for end in (source, sink):  # shutdown, not close: close() waits for the other thread's recv
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        shut(source, sink)
+
+    def cut(self):
+        """Break every connection that passes here; new ones are let through."""
+        shut(*self.ends)
+
+
+def shut(*sockets):
+    for end in sockets:  # shutdown, not close: close() waits for the other thread's recv
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

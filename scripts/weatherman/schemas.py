@@ -265,6 +265,7 @@ class Host(Section):
     key: FilePath
     folder: str = Field(pattern=r"^(~?/)?[A-Za-z0-9._][A-Za-z0-9._/-]*$")
     id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    jump: str | None = Field(default=None, pattern=r"^([A-Za-z_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?$")
     setup: Literal["auto", "venv", "cpu"] = "auto"
     volume_gb: float | None = Field(default=None, gt=0)
     usd_per_hour: float | None = Field(default=None, gt=0)
