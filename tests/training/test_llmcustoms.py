@@ -1,17 +1,17 @@
 """llmcustoms: settings, models from a hub that misbehaves, and a folder of texts that becomes an adapter."""
-import http.server
+import functools
 import json
 import logging
 import shutil
-import threading
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 
+import hub_server
 import llmcustoms
 from config_loader import ConfigError
 from conftest import NAME
+from hub_server import FILES
 from llmcustoms import Config, FineTuner, ModelManager
 from weatherman.cli import UserError
 from weatherman.dialogue.teacher import Teacher, load_settings
@@ -70,56 +70,8 @@ def test_a_damaged_env_file_is_named_with_its_line(tmp_path):
 
 # --- models from a hub --------------------------------------------------------------------------------------------------
 
-FILES = {"config.json": b"{}", "tokenizer.json": b'{"a": 1}', "tokenizer_config.json": b"{}", "model.safetensors": b"weights" * 500,
-         "consolidated.safetensors": b"again", "README.md": b"no"}
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub with one repository. `server.plan` lists the status of the next answers (200 where it is empty)."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        server = self.server
-        server.log.append((self.command, self.path, self.headers.get("Authorization"), self.headers.get("Range")))
-        status = server.plan.pop(0) if server.plan else 200
-        name = self.path.rsplit("/", 1)[-1]
-        if status != 200:
-            return self.send(status, b"no", {"X-Error-Code": "RepoNotFound"} if status == 404 else {})
-        if "/tree/" in self.path:
-            rows = [{"type": "file", "path": path, "size": len(data), "oid": "0" * 40} for path, data in server.files.items()]
-            return self.send(200, json.dumps(rows).encode(), {"Content-Type": "application/json"})
-        self.send(200, server.files[name], {"ETag": f'"{name}"', "X-Repo-Commit": model_entry(HUB_MODEL).revision})
-
-    def send(self, status, body, headers):
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-
-@contextmanager
-def hub(*plan, files=FILES):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.plan, server.files, server.log, server.address = list(plan), files, [], f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def fetch(cache, *addresses, tries=2, weights=True):
-    settings = SimpleNamespace(mirrors=list(addresses), tries=tries, wait_s=0.0)
+    settings = SimpleNamespace(mirrors=list(addresses), tries=tries, wait_s=0.0, connections=2, stall_s=5.0, min_bytes_per_s=0)
     return download.fetch(HUB_MODEL, model_entry(HUB_MODEL), cache, settings, weights)
 
 
@@ -129,7 +81,14 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def test_a_model_is_downloaded_once_at_its_pinned_revision_and_linked(cache, tmp_path):
+@pytest.fixture
+def hub():
+    """Return hub_server.hub as the hub of HUB_MODEL."""
+    entry = model_entry(HUB_MODEL)
+    return functools.partial(hub_server.hub, repo=entry.hub_id, commit=entry.revision, cdn=False)
+
+
+def test_a_model_is_downloaded_once_at_its_pinned_revision_and_linked(cache, tmp_path, hub):
     with hub() as server:
         assert fetch(cache, server.address) == tmp_path / "models" / HUB_MODEL
         asked = len(server.log)
@@ -143,7 +102,7 @@ def test_a_model_is_downloaded_once_at_its_pinned_revision_and_linked(cache, tmp
     assert names[-1] == "config.json"  # what says that the model is whole comes last
 
 
-def test_a_failing_hub_is_tried_again_and_then_its_mirror_which_gets_no_token(cache, monkeypatch):
+def test_a_failing_hub_is_tried_again_and_then_its_mirror_which_gets_no_token(cache, monkeypatch, hub):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with hub(*[403] * 99) as bad, hub() as good:
         monkeypatch.setenv("HF_ENDPOINT", bad.address)
@@ -153,16 +112,16 @@ def test_a_failing_hub_is_tried_again_and_then_its_mirror_which_gets_no_token(ca
     assert ModelManager(cache).check_local_model(HUB_MODEL)
 
 
-def test_where_no_mirror_has_it_all_are_named(cache):
+def test_where_no_mirror_has_it_all_are_named(cache, hub):
     with hub(*[404] * 99) as one, hub(files={"config.json": b"{}", "tokenizer.json": b"{}"}) as two:
         with pytest.raises(UserError, match="could not be downloaded") as error:
             fetch(cache, one.address, two.address)
-    assert f"{one.address}: RepositoryNotFoundError" in str(error.value)
+    assert f"{one.address}: no repository is called" in str(error.value)
     assert f"{two.address}: the repository there is not whole: no model.safetensors" in str(error.value)
     assert not ModelManager(cache).check_local_model(HUB_MODEL)
 
 
-def test_the_tokenizer_alone_is_no_whole_model(cache):
+def test_the_tokenizer_alone_is_no_whole_model(cache, hub):
     with hub() as server:
         place = fetch(cache, server.address, weights=False)
         assert (place / "tokenizer.json").is_file() and not (place / "config.json").exists()

