@@ -8,14 +8,18 @@ LOCAL := .venv-local/bin
 CPU := .venv-cpu/bin
 # In the order of their names: else the files of few tests come last, which are the longest, and one worker ends alone.
 PYTEST := -m pytest --timeout=300 -n 2 --dist loadfile --no-loadscope-reorder
-SHELL_FILES := $(wildcard *.sh scripts/*.sh) .ci/run
+SHELL_FILES := $(wildcard *.sh scripts/*.sh tests/*.sh) .ci/run
 # Every line would carry the marker of both machines; what is left without it is the part that says something.
 MAC := platform_machine == 'arm64' and sys_platform == 'darwin'
 BOX := platform_machine == 'x86_64' and sys_platform == 'linux'
 COMPILE = UV_PYTHON_DOWNLOADS=never uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 
-.PHONY: help demo corpus-report bench bench-train test test-data test-setup-cpu test-data310 lint setup-local setup-cpu lock clean
+# Sets $$found, empty where no Python 3.10 runs.
+FIND_310 = found=; for python in "$${PYTHON310:-}" python3.10 "$$(pyenv root 2>/dev/null)"/versions/3.10.*/bin/python3.10; do \
+	if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null; then found=$$python; break; fi; done
+
+.PHONY: help demo corpus-report bench bench-train test test-data test-setup-cpu test-data310 test-remote lint setup-local setup-cpu lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -46,7 +50,7 @@ lint:  ## ruff and shellcheck
 	$(LOCAL)/shellcheck -x $(SHELL_FILES)
 
 test:  ## every test: the data half in .venv-local (on Python 3.10 too where there is one), the training half in .venv-cpu
-	@./setup_local.sh --dev --add praw --add teacher
+	@./setup_local.sh --dev --add praw --add teacher --add sky
 	@$(MAKE) --no-print-directory -j2 test-data test-setup-cpu
 	@$(MAKE) --no-print-directory test-data310
 	OMP_NUM_THREADS=1 $(CPU)/python $(PYTEST) tests/training
@@ -59,13 +63,17 @@ test-setup-cpu:  # beside the first tests: one process, which waits for the disk
 
 test-data310:  ## the data half's tests on Python 3.10, the reference, where one runs and .venv-local is another
 	@if $(LOCAL)/python -V | grep -q ' 3\.10\.'; then exit 0; fi; \
-	for python in "$${PYTHON310:-}" python3.10 "$$(pyenv root 2>/dev/null)"/versions/3.10.*/bin/python3.10; do \
-		if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null; then \
-			PYTHON="$$python" ./setup_local.sh --dev --into .venv-local-3.10 || exit 1; \
-			exec .venv-local-3.10/bin/python $(PYTEST) tests --ignore=tests/training -m 'not machine'; \
-		fi; \
-	done; \
-	echo "No Python 3.10 runs here: its tests are left out. To include them: make test PYTHON310=/path/to/python3.10"
+	$(FIND_310); \
+	if [ -z "$$found" ]; then \
+		echo "No Python 3.10 runs here: its tests are left out. To include them: make test PYTHON310=/path/to/python3.10"; exit 0; \
+	fi; \
+	PYTHON="$$found" ./setup_local.sh --dev --into .venv-local-3.10 && \
+	exec .venv-local-3.10/bin/python $(PYTEST) tests --ignore=tests/training -m 'not machine'
+
+test-remote:  ## the GPU box's environment from nothing (torch for CUDA 12.8: 8 GB, minutes), and the trainer's tests in it on the CPU
+	@$(FIND_310); \
+	if [ -z "$$found" ]; then echo "No Python 3.10 runs here. Try: make test-remote PYTHON310=/path/to/python3.10"; exit 1; fi; \
+	exec tests/remote_from_nothing.sh "$$found"
 
 lock:  ## resolve the requirements-*.in files anew, keeping pins that still fit (UPGRADE=--upgrade lifts them)
 	@uv --version || { echo "make lock needs uv. Try: pip install uv"; exit 1; }
@@ -77,7 +85,8 @@ lock:  ## resolve the requirements-*.in files anew, keeping pins that still fit 
 	$(COMPILE) -c requirements-local.txt requirements-teacher.in -o requirements-teacher.txt
 	$(COMPILE) -c requirements-remote.txt -c requirements-dev.txt requirements-tokenizers.in -o requirements-tokenizers.txt
 	$(COMPILE) --no-deps requirements-model.in -o requirements-model.txt
-	@for lock in remote local dev praw bench teacher tokenizers model; do \
+	$(COMPILE) --no-deps requirements-sky.in -o requirements-sky.txt
+	@for lock in remote local dev praw bench teacher tokenizers model sky; do \
 		sed -e "s/ ; ($(MAC)) or ($(BOX))//" -e "s/(\(python_full_version [^)]*\) and $(MAC)) or (\1 and $(BOX))/\1/" \
 			requirements-$$lock.txt > lock.part && mv lock.part requirements-$$lock.txt; done
 	awk '/^[a-z]/ {drop = /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==/} !drop' requirements-remote.txt > requirements-cpu.txt

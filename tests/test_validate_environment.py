@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import validate_environment
 from limits import small_disk
 from paths import REPO_DIR, SCRIPTS_DIR
 from weatherman.cli import UserError
@@ -104,6 +105,15 @@ def test_libraries_that_do_not_work_and_a_full_disk_are_found(tmp_path):
     assert rows["jsonlines"] == (FAILURE, "ImportError: built for another Python")
     assert rows["tqdm"] == (FAILURE, "RuntimeError: showed no progress")
     assert rows["pyyaml"] == (FINE, "works")
+
+
+def test_the_environment_itself_is_part_of_the_planned_disk(tmp_path, monkeypatch):
+    monkeypatch.delenv("VOLUME_QUOTA_GB", raising=False)
+    with small_disk(tmp_path / "disk"):
+        for base, beside in ((sys.prefix, True), (tmp_path / "disk" / "run", False)):
+            monkeypatch.setenv("WEATHERMAN_BASE_DIR", str(base))
+            disk = {name: found for name, _, found in validate_environment.check_machine("local")}["disk"]
+            assert ("GB free beside the environment's 1.0" in disk) == beside, disk
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH is new in Python 3.11")

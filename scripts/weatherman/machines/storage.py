@@ -82,10 +82,17 @@ def read_mounts():
         return ""
 
 
-def check_storage(path, quota_gb=None, mounts=None):
+def reported_free(path):
+    """Return the bytes that the volume of an existing `path` says may still be written."""
+    volume = os.statvfs(path)
+    return volume.f_bavail * volume.f_frsize
+
+
+def check_storage(path, quota_gb=None, mounts=None, present_bytes=0):
     """Return the Storage outcome for the volume that `path` is on, or will be on.
 
     quota_gb: size of a volume that reports more than is ours; what lies on it is subtracted. mounts: text instead of /proc/mounts.
+    present_bytes: what of a whole run's 30 GB lies there already, such as the environment; it counts as if it were free.
     """
     folder = existing_parent(path)
     try:
@@ -94,28 +101,28 @@ def check_storage(path, quota_gb=None, mounts=None):
         error.filename = str(folder)
         known = describe_os_error(error)
         return Storage(FAILURE, known[0] if known else f"a test write failed: {error.strerror}", str(folder), 0)
-    volume = os.statvfs(folder)
-    free_bytes = volume.f_bavail * volume.f_frsize
+    free_bytes = reported_free(folder)
     device, point = mount_of(folder.resolve(), read_mounts() if mounts is None else mounts)
     if quota_gb is not None:
-        return _under_quota(folder, point if device else folder, quota_gb, free_bytes)
+        return _under_quota(folder, point if device else folder, quota_gb, free_bytes, present_bytes)
     if device.startswith(SHARED_DEVICES):
         return Storage(WARNING, f"{point} is a network volume ({device}); the {free_bytes / GB:,.0f} GB it reports free are its whole "
                                 "cluster's. Try: VOLUME_QUOTA_GB=50, or --quota-gb 50", str(folder), free_bytes)
-    return Storage(judge(free_bytes), _describe(free_bytes), str(folder), free_bytes)
+    return Storage(judge(free_bytes + present_bytes), _describe(free_bytes, present_bytes), str(folder), free_bytes)
 
 
-def _under_quota(folder, volume, quota_gb, reported_bytes):
+def _under_quota(folder, volume, quota_gb, reported_bytes, present_bytes):
     used, unreadable = used_bytes(volume)
     free_bytes = min(reported_bytes, max(0, int(quota_gb * GB) - used))
-    message = f"{_describe(free_bytes)} ({used / GB:,.1f} GB of a quota of {quota_gb:g} GB are used"
+    message = f"{_describe(free_bytes, present_bytes)} ({used / GB:,.1f} GB of a quota of {quota_gb:g} GB are used"
     message += f"; {unreadable} folders could not be read and are not counted)" if unreadable else ")"
-    return Storage(judge(free_bytes), message, str(folder), free_bytes)
+    return Storage(judge(free_bytes + present_bytes), message, str(folder), free_bytes)
 
 
-def _describe(free_bytes):
+def _describe(free_bytes, present_bytes):
     needs = {FINE: "", WARNING: f"; a whole run is planned for {FINE_GB} GB", FAILURE: f"; at least {LEAST_GB} GB are needed"}
-    return f"{free_bytes / GB:,.1f} GB free{needs[judge(free_bytes)]}"
+    beside = f" beside the environment's {present_bytes / GB:,.1f}" if present_bytes else ""
+    return f"{free_bytes / GB:,.1f} GB free{beside}{needs[judge(free_bytes + present_bytes)]}"
 
 
 def quota_from_environment():
