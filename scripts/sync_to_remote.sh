@@ -1,24 +1,14 @@
 #!/usr/bin/env bash
-# Send code, configuration and data to a GPU box, then compare every file by sha256.
-# Usage, on the machine that has configs/hosts.yaml (HOST is a name in it):
-#   scripts/sync_to_remote.sh HOST --dry-run      # what would move
-#   scripts/sync_to_remote.sh HOST                # move it; after an interruption the same command continues
-#   scripts/sync_to_remote.sh HOST --verify-only  # compare both sides, move nothing
-# The work is done by scripts/weatherman/machines/sync.py. PYTHON chooses the interpreter (default: .venv-local, else python3).
+# Send code, configuration and data to a GPU box or a cloud store, then compare every file by sha256.
+# Usage, on the machine that has configs/hosts.yaml (HOST is a name in it, or REMOTE:path as rclone knows it):
+#   scripts/sync_to_remote.sh HOST --dry-run               # what would move, and how long it would take
+#   scripts/sync_to_remote.sh HOST                         # move it; after an interruption the same command continues
+#   scripts/sync_to_remote.sh HOST --also adapters/my-run  # a run too, to resume it there
+#   scripts/sync_to_remote.sh HOST --verify-only           # compare both sides, move nothing
+#   scripts/sync_to_remote.sh HOST --delete                # and delete there what is gone here: shows the files and asks
+# PYTHON chooses the interpreter (default: .venv-local, else python3).
 set -euo pipefail
+# shellcheck source=scripts/sync_common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/sync_common.sh"
 
-main() {
-  local scripts python
-  scripts="$(cd "$(dirname "$0")" && pwd -P)"
-  python="${PYTHON:-$scripts/../.venv-local/bin/python}"
-  if [ -z "${PYTHON:-}" ] && [ ! -x "$python" ]; then
-    python=python3
-    if ! "$python" -c 'import pydantic, yaml' 2>/dev/null; then
-      printf '%s\n' "The local environment is not there yet." "  Try: ./setup_local.sh" >&2
-      exit 1
-    fi
-  fi
-  PYTHONPATH="$scripts${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m weatherman.machines.sync to "$@"
-}
-
-main "$@"
+run_sync to "$@"

@@ -1,25 +1,41 @@
 """scripts/sync_*_remote.sh: a real rsync to a real sshd on loopback that the test starts and ends itself."""
-import hashlib
+import contextlib
+import io
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
-import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from loopback import SlowLink, needs_sshd, tree, wait_for, write
-from weatherman.machines import sync
+from weatherman.cli import run
+from weatherman.machines import hosts, sync
 
 pytestmark = pytest.mark.machine
 
 SECRET = "planted-secret-0451"
 HOSTILE = ["two words.jsonl", "-rf", "größe ünd ☂.txt", "line\nbreak.txt", "quote'\"$(touch x)`.txt", "back\\slash", " lead", "*?[a]",
            "#hash", ";semicolon", "tab\tend "]
+
+
+def sync_here(box, direction, *arguments, base=None):
+    """Do what the launcher does in this process, which has its libraries loaded; return (exit status, stdout, stderr)."""
+    out, err, before = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(hosts, "HOSTS_FILE", box.repo / "configs/hosts.yaml")
+        patch.setattr(hosts, "KNOWN_HOSTS", box.known_hosts.parent)
+        patch.setattr(sync, "REPO_DIR", box.repo)
+        patch.setattr(tempfile, "tempdir", str(box.tmp))  # where the lock is: another test may sync with another "gpu"
+        patch.setenv("WEATHERMAN_BASE_DIR", str(base or box.repo))
+        status = run(sync.main, [direction, *arguments])
+    signal.signal(signal.SIGTERM, before)
+    return status, out.getvalue(), err.getvalue()
 
 
 # --- both ways ----------------------------------------------------------------------------------------------------------
@@ -39,28 +55,38 @@ def test_round_trip_keeps_every_byte_and_moves_nothing_twice(box):
     assert box.run("from", "gpu", WEATHERMAN_BASE_DIR=base)[0] == 0
     assert tree(base) == {name: data if isinstance(data, bytes) else data.encode() for name, data in run_files.items()}
 
-    for direction, environment in (("to", {}), ("from", {"WEATHERMAN_BASE_DIR": base})):
-        status, out, err = box.run(direction, "gpu", **environment)
+    for direction, folder in (("to", None), ("from", base)):
+        status, out, err = sync_here(box, direction, "gpu", base=folder)
         assert status == 0 and "moved" not in err
 
 
 @needs_sshd
 def test_data_comes_from_the_base_folder_code_from_the_repository(box):
     base = box.tmp / "base"
-    write(base, {"data/processed/other.jsonl": "{}\n", "scripts/stray.py": "no\n"})
-    assert box.run("to", "gpu", WEATHERMAN_BASE_DIR=base)[0] == 0
+    write(base, {"data/processed/other.jsonl": "{}\n", "scripts/stray.py": "no\n", "adapters/run/a": "a", "adapters/other/b": "b"})
+    status, out, err = sync_here(box, "to", "gpu", "--also", "adapters/run/", base=base)
+    assert status == 0, err
     arrived = tree(box.far)
-    assert "data/processed/other.jsonl" in arrived and "scripts/paths.py" in arrived
+    assert arrived["data/processed/other.jsonl"] == b"{}\n" and "scripts/paths.py" in arrived
     assert "data/processed/train.jsonl" not in arrived and "scripts/stray.py" not in arrived
+    assert arrived["adapters/run/a"] == b"a" and "adapters/other/b" not in arrived
+
+
+@pytest.mark.parametrize("entry", ["models/x", "adapters/../models", ".env", "/etc"])
+def test_only_adapters_travel_on_request(repo_box, entry):
+    status, out, err = sync_here(repo_box, "to", "gpu", "--also", entry)
+    assert status == 1 and f"{entry}: only what lies below adapters/" in err
+    assert "adapters/absent: no such file or folder" in sync_here(repo_box, "to", "gpu", "--also", "adapters/absent")[2]
 
 
 @needs_sshd
 def test_hostile_names_survive_both_ways(box):
-    write(box.repo, {f"data/processed/{name}": name for name in HOSTILE})
-    assert box.run("to", "gpu")[0] == 0
+    broken = os.fsdecode(b"latin-1 caf\xe9")
+    write(box.repo, {**{f"data/processed/{name}": name for name in HOSTILE}, f"data/processed/{broken}": "x"})
+    assert sync_here(box, "to", "gpu")[0] == 0
     write(box.far, {f"adapters/run/{name}": name for name in HOSTILE})
-    assert box.run("from", "gpu")[0] == 0
-    assert {f"data/processed/{name}" for name in HOSTILE} <= set(tree(box.far))
+    assert sync_here(box, "from", "gpu")[0] == 0
+    assert {f"data/processed/{name}" for name in [*HOSTILE, broken]} <= set(tree(box.far))
     assert tree(box.repo / "adapters/run") == {name: name.encode() for name in HOSTILE}
 
 
@@ -74,156 +100,146 @@ def test_nothing_is_deleted_and_linked_folders_stay_links(box):
     write(box.far, {"data/processed/old.jsonl": "old\n", "adapters/run/a.json": "{}"})
     write(box.repo, {"adapters/mine/b.json": "{}"})
     for direction in ("to", "from"):
-        status, out, err = box.run(direction, "gpu")
+        status, out, err = sync_here(box, direction, "gpu")
         assert status == 0, err
     assert set(tree(box.far / "data/processed")) == {"old.jsonl", "train.jsonl"}
     assert set(tree(box.repo / "adapters")) == {"mine/b.json", "run/a.json"}
     write(box.tmp, {"disk/c.json": "old"})
     (box.repo / "adapters/linked run").symlink_to(box.tmp / "disk")
     write(box.far, {"adapters/linked run/c.json": "new"})
-    box.run("from", "gpu")  # rsync 3.5 refuses to write through that link, older ones follow it: neither may replace it
+    sync_here(box, "from", "gpu")  # rsync 3.5 refuses to write through that link, older ones follow it: neither may replace it
     links = [(box.far, "data/processed"), (box.far, "adapters"), (box.repo, "adapters"), (box.repo, "adapters/linked run")]
     assert all((side / name).is_symlink() for side, name in links)
 
 
 @needs_sshd
 def test_dry_run_tells_all_and_changes_nothing(box):
-    status, out, err = box.run("to", "gpu", "--dry-run")
+    status, out, err = sync_here(box, "to", "gpu", "--dry-run", "--delete")
     assert status == 0 and not box.far.exists()
     assert "new               6,000  data/processed/train.jsonl" in out
+    assert re.search(r"MB would take about 1 s at [\d.]+ MB/s, measured now", err)
     write(box.far, {"adapters/run/metrics.jsonl": "{}\n"})
-    status, out, err = box.run("from", "gpu", "--dry-run")
-    assert (status, out) == (0, "new                   3  adapters/run/metrics.jsonl\n")
-    assert not (box.repo / "adapters").exists()
+    write(box.repo, {"adapters/run/old": "old", "adapters/other/b": "b"})
+    status, out, err = sync_here(box, "from", "gpu", "--dry-run", "--delete")
+    assert (status, out) == (0, "new                   3  adapters/run/metrics.jsonl\ndelete                -  adapters/run/old\n")
+    assert "1 files on this machine are not the sender's and would be deleted" in err
+    assert tree(box.repo / "adapters") == {"run/old": b"old", "other/b": b"b"}
 
 
-# --- what must not travel ------------------------------------------------------------------------------------------------
+# --- what must not travel, nor show ----------------------------------------------------------------------------------------
+
+def command_lines(found, ended):
+    """Put every command line that runs on this machine into the set `found`, until `ended` is set."""
+    while not ended.wait(0.03):
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                found.add(process.read_bytes())
+            except OSError:
+                continue
+
 
 @needs_sshd
-def test_planted_secrets_never_arrive(box):
+def test_planted_secrets_arrive_nowhere_and_show_nowhere(box):
     pem = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n"
     places = [".env", ".git/config", "models/x.safetensors", "scripts/.env.local", "scripts/.venv-local/x", "configs/cert.PEM",
               "configs/hosts.yaml.bak", "data/raw/book.txt", "data/processed/id_rsa", "data/processed/sub/.ssh/config",
-              "data/processed/train.jsonl.part", "scripts/__pycache__/x.pyc", "configs/.env"]
+              "data/processed/train.jsonl.part", "scripts/__pycache__/x.pyc", "configs/.env", "configs/credentials.json"]
     write(box.repo, {**{name: SECRET for name in places}, "data/synthetic/notes.txt": pem})
     write(box.tmp, {"elsewhere.txt": SECRET, "disk/elsewhere.txt": SECRET})
     (box.repo / "data/processed/link.txt").symlink_to(box.tmp / "elsewhere.txt")
     (box.repo / "data/processed/linked").symlink_to(box.tmp / "disk")
-    status, out, err = box.run("to", "gpu")
-    assert status == 0, err
-    arrived = tree(box.far)
+    write(box.far, {"adapters/run/.env": SECRET, "adapters/run/id_ed25519": SECRET, "adapters/run/notes.txt": pem,
+                    "adapters/run/run.json": "{}"})
+    box.hook.write_text(f"env >> '{box.tmp}/far environment'\n")
+    before, lines, ended = set(tree(box.far)), set(), threading.Event()
+    watcher = threading.Thread(target=command_lines, args=(lines, ended))
+    watcher.start()
+    said = [box.run(direction, "gpu", *flags, HF_TOKEN=SECRET, AWS_SECRET_ACCESS_KEY=SECRET)
+            for direction, flags in (("to", ["--dry-run"]), ("to", []), ("from", []), ("from", ["--verify-only"]))]
+    ended.set()
+    watcher.join()
+    assert [status for status, _, _ in said] == [0] * 4, said
+    arrived = {name: data for name, data in tree(box.far).items() if name not in before}
     assert "data/processed/train.jsonl" in arrived and "configs/hosts.example.yaml" in arrived and "configs/hosts.yaml" not in arrived
     assert not [name for name, data in arrived.items() if SECRET.encode() in data]
-    write(box.far, {"adapters/run/.env": SECRET, "adapters/run/id_ed25519": SECRET, "adapters/run/run.json": "{}"})
-    assert box.run("from", "gpu")[0] == 0
     assert set(tree(box.repo / "adapters")) == {"run/run.json"}
+    assert "withheld, it holds a private key: adapters/run/notes.txt" in said[2][2]
+    assert any(b"--server" in line for line in lines) and any(b"ssh_config" in line for line in lines)  # it did look
+    assert not [line for line in lines if SECRET.encode() in line]
+    assert not [text for _, out, err in said for text in (out, err) if SECRET in text]
+    assert "PATH=" in (box.tmp / "far environment").read_text() and SECRET not in (box.tmp / "far environment").read_text()
 
 
-@pytest.mark.parametrize("name", ["data/.env", "a/.ENV.local", "x/hosts.yaml", "x/id_ed25519.bak", "a/b.pem", ".git/x",
-                                  "a/.rsync-partial/b"])
-def test_withheld_names(name):
-    assert sync.is_withheld(name)
+# --- two at once ------------------------------------------------------------------------------------------------------------
+
+@needs_sshd
+def test_a_second_sync_waits_for_the_first_and_for_no_dead_one(box):
+    write(box.repo, {"data/processed/big.bin": random.Random(1).randbytes(3_000_000)})
+    link = SlowLink(box.port, rate=20_000_000)
+    box.configure(port=link.port)
+    first = box.start("to", "gpu")
+    wait_for(lambda: list((box.far / "data/processed").glob(".big.bin.*")))
+    link.held = {"out", "in"}
+    second = box.start("to", "gpu")
+    said = wait_for(second.stderr.readline)
+    assert f"another sync with it is at work (process {first.pid}): waiting" in said
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    link.held = set()
+    assert second.communicate(timeout=60)[1] and second.returncode == 0
+    assert (box.far / "data/processed/big.bin").read_bytes() == (box.repo / "data/processed/big.bin").read_bytes()
+    link.listener.close()
 
 
-@pytest.mark.parametrize("name", ["scripts/environment.py", "configs/hosts.example.yaml", "adapters/keys.json", "a/tokenizer.json",
-                                  "x/.gitkeep"])
-def test_ordinary_names_are_not_withheld(name):
-    assert not sync.is_withheld(name)
-
-
-# --- hosts.yaml ----------------------------------------------------------------------------------------------------------
+# --- connections that fail (every layer: test_hosts.py) ------------------------------------------------------------------------
 
 def test_unconfigured_host_is_refused_by_name(repo_box):
-    status, out, err = repo_box.run("to", "lambda")
+    status, out, err = sync_here(repo_box, "to", "lambda")
     assert status == 2
     assert 'no host is called "lambda". There are: gpu.' in err and "hosts.example.yaml" in err
 
 
-def test_missing_hosts_file_says_how_to_make_it(repo_box):
-    (repo_box.repo / "configs/hosts.yaml").unlink()
-    status, out, err = repo_box.run("from", "gpu")
-    assert status == 2 and "cp configs/hosts.example.yaml configs/hosts.yaml" in err
-
-
-@pytest.mark.parametrize("change, message", [
-    ({"port": 70000}, "hosts.yaml:5: hosts.gpu.port: input should be less than or equal to 65535"),
-    ({"port": 0}, "greater than or equal to 1"),
-    ({"host": "-oProxyCommand=x"}, "hosts.gpu.host"),
-    ({"folder": "x;touch y"}, "hosts.gpu.folder"),
-    ({"folder": "-x"}, "hosts.gpu.folder"),
-    ({"user": "me you"}, "hosts.gpu.user"),
-    ({"keyy": "x"}, 'unknown key "hosts.gpu.keyy" (did you mean "key"?)'),
-])
-def test_bad_values_are_named_with_their_line(repo_box, change, message):
-    repo_box.configure(**change)
-    status, out, err = repo_box.run("to", "gpu")
-    assert status == 2 and message in err
-
-
-def test_key_must_exist_and_be_private(repo_box):
-    repo_box.key.chmod(0o644)
-    status, out, err = repo_box.run("to", "gpu")
-    assert status == 2 and "hosts.yaml:7" in err and "can be read by others (mode 644)" in err and "chmod 600" in err
-    repo_box.key.unlink()
-    status, out, err = repo_box.run("to", "gpu")
-    assert status == 2 and "does not exist" in err
-
-
-# --- connections that fail -----------------------------------------------------------------------------------------------
-
 @needs_sshd
-def test_wrong_key(box):
-    other = box.tmp / "keys/other"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
-    box.configure(key=other)
-    status, out, err = box.run("to", "gpu")
-    assert status == 1 and "is not accepted for user" in err and "ssh-copy-id" in err and "Traceback" not in err
-
-
-@needs_sshd
-def test_wrong_port(repo_box):
-    status, out, err = repo_box.run("to", "gpu")
-    assert status == 1 and f"nothing listens on port {repo_box.port}" in err
-
-
-@needs_sshd
-def test_changed_host_key_is_refused_and_the_shown_command_mends_it(box):
-    assert box.run("to", "gpu", "--dry-run")[0] == 0
-    known = box.known_hosts
-    seen = known.read_text().split()
-    known.write_text(f"{seen[0]} {seen[1]} {box.key.with_suffix('.pub').read_text().split()[1]}\n")
-    status, out, err = box.run("to", "gpu")
-    assert status == 1 and "host key is not the one seen before" in err and not box.far.exists()
-    subprocess.run(err.split("Try: ")[1].split(" if you")[0], shell=True, check=True, capture_output=True)
-    assert box.run("to", "gpu", "--dry-run")[0] == 0
+def test_a_changed_host_key_moves_nothing(box):
+    write(box.far, {"adapters/run/a": "a"})
+    assert sync_here(box, "from", "gpu", "--dry-run")[0] == 0
+    box.new_host_key()
+    for direction in ("to", "from"):
+        status, out, err = sync_here(box, direction, "gpu")
+        assert status == 1 and "host key is not the one seen before" in err
+    assert set(tree(box.far)) == {"adapters/run/a"} and not (box.repo / "adapters").exists()
+    subprocess.run(err.split("Try: ")[1].split(" if you")[0], shell=True, check=True)
+    assert sync_here(box, "from", "gpu")[0] == 0 and tree(box.repo / "adapters") == {"run/a": b"a"}
 
 
 @needs_sshd
 def test_a_file_where_the_folder_should_be(box):
     box.far.write_text("in the way")
-    status, out, err = box.run("to", "gpu")
+    status, out, err = sync_here(box, "to", "gpu")
     assert status == 1 and "cannot be made or written" in err and "exists" in err.lower()
     assert box.far.read_text() == "in the way"
-    status, out, err = box.run("from", "gpu")
+    status, out, err = sync_here(box, "from", "gpu")
     assert status == 1 and "there is no folder weatherman" in err
-
-
-@needs_sshd
-def test_no_rsync_on_the_far_side(box):
-    box.hook.write_text('case $SSH_ORIGINAL_COMMAND in rsync*) echo "sh: 1: rsync: not found" >&2; exit 127;; esac\n')
-    status, out, err = box.run("to", "gpu")
-    assert status == 1 and "rsync is not installed there" in err
 
 
 @needs_sshd
 def test_far_side_cannot_name_files_outside_adapters(box):
     write(box.far, {"adapters/run/a": "x"})
     box.hook.write_text("find() { printf 'adapters/../../evil\\0'; }; eval \"$(cat)\"; exit\n")
-    status, out, err = box.run("from", "gpu")
+    status, out, err = sync_here(box, "from", "gpu")
     assert status == 1 and "named a file outside adapters: adapters/../../evil" in err
 
 
-# --- bytes that change, links that break -----------------------------------------------------------------------------------
+# --- bytes that change --------------------------------------------------------------------------------------------------------
+
+# Run there before each command: after rsync has received files, changes a byte of one.
+FLIP = """case $SSH_ORIGINAL_COMMAND in "rsync --server"*)
+  sh -c "$SSH_ORIGINAL_COMMAND"; status=$?
+  if [ -f '{file}' ]; then printf X | dd of='{file}' bs=1 seek=9 conv=notrunc 2>/dev/null; fi
+  exit $status;;
+esac
+"""
+
 
 def flip_byte(path):
     """Change one byte; size and times stay as they were."""
@@ -237,16 +253,13 @@ def flip_byte(path):
 @needs_sshd
 def test_a_byte_flipped_between_transfer_and_check_is_found_and_mended(box):
     target = "data/processed/train.jsonl"
-    write(box.tmp, {"flip.py": "import sys\np = sys.argv[1]\nd = bytearray(open(p, 'rb').read())\nd[9] = 0\nopen(p, 'wb').write(d)\n"})
-    box.hook.write_text('case $SSH_ORIGINAL_COMMAND in "rsync --server"*) sh -c "$SSH_ORIGINAL_COMMAND"; status=$?\n'
-                        f"f='{box.far}/{target}'; if [ -f \"$f\" ]; then '{sys.executable}' '{box.tmp}/flip.py' \"$f\"; fi\n"
-                        "exit $status;; esac\n")
-    status, out, err = box.run("to", "gpu")
+    box.hook.write_text(FLIP.format(file=box.far / target))
+    status, out, err = sync_here(box, "to", "gpu")
     assert status == 1 and f"{target}: sha256 on the receiving side is not the sender's." in err
     assert "1 of " in err and "scripts/sync_to_remote.sh gpu" in err
     box.hook.unlink()
-    assert box.run("to", "gpu", "--verify-only")[0] == 1
-    assert box.run("to", "gpu")[0] == 0
+    assert sync_here(box, "to", "gpu", "--verify-only")[0] == 1
+    assert sync_here(box, "to", "gpu")[0] == 0
     assert (box.far / target).read_bytes() == (box.repo / target).read_bytes()
 
 
@@ -254,110 +267,15 @@ def test_a_byte_flipped_between_transfer_and_check_is_found_and_mended(box):
 @pytest.mark.parametrize("direction", ["to", "from"])
 def test_verify_only_finds_a_flipped_byte_that_size_and_time_hide(box, direction):
     write(box.far, {"adapters/run/adapter.safetensors": bytes(range(256)) * 40})
-    assert box.run(direction, "gpu")[0] == 0
+    assert sync_here(box, direction, "gpu")[0] == 0
     name, damaged, good = {"to": ("data/processed/train.jsonl", box.far, box.repo),
                            "from": ("adapters/run/adapter.safetensors", box.repo, box.far)}[direction]
     flip_byte(damaged / name)
-    status, out, err = box.run(direction, "gpu", "--verify-only")
+    status, out, err = sync_here(box, direction, "gpu", "--verify-only")
     assert status == 1 and name in err
     assert (damaged / name).read_bytes() != (good / name).read_bytes()  # verifying alone mends nothing
-    assert box.run(direction, "gpu")[0] == 0
+    assert sync_here(box, direction, "gpu")[0] == 0
     assert (damaged / name).read_bytes() == (good / name).read_bytes()
-
-
-@needs_sshd
-@pytest.mark.parametrize("direction, signal_number", [("to", signal.SIGKILL), ("from", signal.SIGTERM)])
-def test_an_interrupted_transfer_resumes_where_it_stopped(box, direction, signal_number):
-    size, folder = 12_000_000, "data/processed" if direction == "to" else "adapters/run"
-    sender, receiver = (box.repo, box.far) if direction == "to" else (box.far, box.repo)
-    content = random.Random(42).randbytes(size)
-    write(sender, {f"{folder}/big.bin": content})
-    link = SlowLink(box.port, rate=6_000_000)
-    box.configure(port=link.port)
-    process = box.start(direction, "gpu")
-    wait_for(lambda: [p for p in (receiver / folder).glob(".big.bin.*") if p.stat().st_size > size / 3])
-    if signal_number == signal.SIGKILL:
-        os.killpg(process.pid, signal.SIGKILL)  # launcher, rsync and ssh at once, as a power cut does
-    else:
-        process.terminate()
-    process.communicate(timeout=20)
-    assert process.returncode == (-9 if signal_number == signal.SIGKILL else 75)
-    assert not (receiver / folder / "big.bin").exists()
-    partial = receiver / folder / ".rsync-partial/big.bin"
-    kept = wait_for(lambda: partial.exists() and partial.stat().st_size)
-    link.moved = 0
-    assert box.run(direction, "gpu")[0] == 0
-    assert (receiver / folder / "big.bin").read_bytes() == content
-    assert kept > size / 4 and link.moved < size - kept + 1_500_000, (kept, link.moved)
-    link.listener.close()
-
-
-# --- other programs than ours ------------------------------------------------------------------------------------------------
-
-@needs_sshd
-def test_only_options_of_macos_rsync_are_used(box):
-    """A stand-in for openrsync: refuses every option that its manual page lacks, or that lacks in older ones (--partial-dir)."""
-    short, long = "0468BCDEFHILOPRSTWVabcdefghiklmnopqrtuvxyz", "files-from no-implied-dirs timeout version"
-    write(box.tmp, {"bin/rsync": f"""#!{sys.executable}
-import os, sys
-arguments = iter(sys.argv[1:])
-for a in arguments:
-    if a == "-e": next(arguments)
-    elif a.startswith("--"): good = a[2:].split("=")[0] in {long.split()}
-    elif a.startswith("-"): good = set(a[1:]) <= set({short!r})
-    else: continue
-    if a != "-e" and not good: sys.exit("rsync: unrecognized option `" + a + "'")
-os.execv({shutil.which("rsync")!r}, ["rsync"] + sys.argv[1:])
-"""})
-    (box.tmp / "bin/rsync").chmod(0o755)
-    path = f"{box.tmp / 'bin'}:{os.environ['PATH']}"
-    refused = subprocess.run([box.tmp / "bin/rsync", "--info=progress2", "--version"], capture_output=True)
-    assert refused.returncode == 1  # the stand-in does refuse
-    status, out, err = box.run("to", "gpu", PATH=path)
-    assert status == 0 and "cannot keep partial files" in err
-    assert (box.far / "data/processed/train.jsonl").read_bytes() == (box.repo / "data/processed/train.jsonl").read_bytes()
-    write(box.far, {"adapters/r/x": "x"})
-    assert box.run("from", "gpu", PATH=path)[0] == 0
-
-
-def far_answer(folder, names, path=os.environ["PATH"], shell="sh"):
-    """Run the far side's hashing script here; return (exit status, stdout lines)."""
-    script = f"cd '{folder}'\n" + sync.FAR_HASH + "".join(f"show {sync.shlex.quote(name)}\n" for name in names)
-    done = subprocess.run([shutil.which(shell), "-s"], input=os.fsencode(script), capture_output=True, env={"PATH": path})
-    return done.returncode, done.stdout.decode().splitlines()
-
-
-@pytest.mark.parametrize("program", ["sha256sum", "shasum", "python3"])
-def test_any_one_checksum_program_will_do(tmp_path, program):
-    if not shutil.which(program):
-        pytest.skip(f"{program} is not installed")
-    write(tmp_path, {"files/a b": "abc", "files/empty": ""})
-    for name in (program, "wc", "perl"):  # a script, not a link: a version manager's shim needs its own path
-        if found := sys.executable if name == "python3" else shutil.which(name):
-            write(tmp_path, {f"bin/{name}": f"#!/bin/sh\nexec '{found}' \"$@\"\n"})
-            (tmp_path / "bin" / name).chmod(0o755)
-    status, lines = far_answer(tmp_path / "files", ["a b", "absent", "empty"], path=str(tmp_path / "bin"))
-    assert status == 0
-    assert lines == ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad 3", "- 0",
-                     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0"]
-
-
-def test_no_checksum_program_is_an_error_of_its_own(tmp_path):
-    assert far_answer(tmp_path, ["x"], path=str(tmp_path)) == (sync.NO_HASH, [])
-
-
-FILE_NAMES = st.binary(min_size=1, max_size=40).filter(lambda b: b"\0" not in b and b"/" not in b and b not in (b".", b".."))
-
-
-@settings(max_examples=60, deadline=None)
-@given(name=FILE_NAMES, content=st.binary(max_size=50))
-def test_any_file_name_is_hashed_by_the_far_shell(tmp_path_factory, name, content):
-    folder = tmp_path_factory.mktemp("names")
-    (folder / "d").mkdir()
-    path = Path(os.fsdecode(bytes(folder) + b"/d/" + name))
-    path.write_bytes(content)
-    assert far_answer(folder, [f"d/{os.fsdecode(name)}"]) == (0, [f"{hashlib.sha256(content).hexdigest()} {len(content)}"])
-    assert "\n" not in sync.printable(os.fsdecode(name))
 
 
 @pytest.mark.parametrize("direction", ["to", "from"])

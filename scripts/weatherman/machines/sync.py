@@ -1,274 +1,255 @@
-"""Move an allow-list of files between this machine and a host of configs/hosts.yaml, and compare every file by sha256.
+"""Move an allow-list of files between this machine and another, or a cloud store, and compare every file by sha256.
 
-  to:    code, configuration, locks (repository) and data/processed, data/synthetic (WEATHERMAN_BASE_DIR) -> the host's folder
+  to:    code, configuration, locks (repository) and data/processed, data/synthetic (WEATHERMAN_BASE_DIR) -> the other side
   from:  adapters/ with metrics, logs and reports -> WEATHERMAN_BASE_DIR
 
-Run on the machine that has configs/hosts.yaml, by its launchers:
+HOST is a name in configs/hosts.yaml, or REMOTE:path as rclone knows it. Run on the machine that has configs/hosts.yaml, by its launchers:
     scripts/sync_to_remote.sh HOST --dry-run
     scripts/sync_to_remote.sh HOST
+    scripts/sync_to_remote.sh HOST --also adapters/my-run
     scripts/sync_from_remote.sh HOST
-Nothing is ever deleted. Both sides are hashed first, only files that differ move, and those are hashed again afterwards.
+    scripts/sync_from_remote.sh HOST --delete
+Both sides are hashed first, only files that differ move, and those are hashed again afterwards. Nothing is deleted without --delete.
 """
+import contextlib
+import fcntl
+import glob
 import os
-import re
-import shlex
 import shutil
-import subprocess
 import sys
-from fnmatch import fnmatchcase
+import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from paths import REPO_DIR, base_dir
 from weatherman.cli import DONE, MENDABLE, UserError, log, parser, print_error, run, table
-from weatherman.files import sha256_file
+from weatherman.machines import cloud, surplus
 from weatherman.machines.hosts import find_host
-from weatherman.machines.ssh import SSH_FAILED, connected, far_sh, ssh_error
+from weatherman.machines.inventory import CODE, DATA, PRIVATE_KEY, RESULTS, UNREADABLE, list_local, local_manifest, printable
+from weatherman.machines.ssh import connected
+from weatherman.machines.transfer import Box
 
-CODE = ("scripts", "configs", "requirements-*.txt", "environment-remote.yml", "setup_remote.sh", "Makefile", "pyproject.toml", "README.md")
-DATA = ("data/processed", "data/synthetic")
-RESULTS = ("adapters",)
-PARTIAL_DIR = ".rsync-partial"
-# Withheld wherever they lie, in both directions; compared with every part of the path, in lower case.
-SECRETS = (".env*", "hosts.yaml*", ".netrc", ".npmrc", ".pypirc", ".ssh", ".aws", ".cache", ".huggingface", "*.pem", "*.key", "*.ppk",
-           "*.p12", "*.pfx", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "known_hosts*", "authorized_keys*", "rclone.conf")
-WORK_FILES = (".git", ".venv*", "venv", "__pycache__", "*.pyc", "*.part", PARTIAL_DIR, ".ds_store", "._*")
-STALL_TIMEOUT_S = 120  # rsync gives up after so long without a byte; the same command then resumes
-NO_FOLDER, NO_HASH, CANNOT_WRITE = 66, 69, 73  # exit statuses of our far scripts, numbered as sysexits.h does
-
-FAR_HASH = f"""
-if command -v sha256sum >/dev/null 2>&1; then digest() {{ sha256sum; }}
-elif command -v shasum >/dev/null 2>&1; then digest() {{ shasum -a 256; }}
-elif command -v python3 >/dev/null 2>&1; then digest() {{ python3 -c '
-import hashlib, sys
-h = hashlib.sha256()
-for block in iter(lambda: sys.stdin.buffer.read(1 << 20), b""): h.update(block)
-print(h.hexdigest())'; }}
-else exit {NO_HASH}; fi
-show() {{
-  if [ -f "$1" ] && h=$(digest < "$1"); then echo "${{h%% *}} $(($(wc -c < "$1")))"; else echo "- 0"; fi
-}}
-"""
+ROUNDS = 3  # a file that is written while it is copied gets so many tries
 
 
-# --- what may move ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Moved:
+    """What a transfer did.
 
-def is_withheld(name):
-    """True when a part of the relative path names a secret or a work file."""
-    return any(fnmatchcase(part.lower(), pattern) for part in PurePosixPath(name).parts for pattern in SECRETS + WORK_FILES)
-
-
-def is_private_key(path):
-    """True when the file starts as a private key does (PEM, OpenSSH, PuTTY), whatever its name."""
-    with open(path, "rb") as handle:
-        head = handle.read(64)
-    return b"PRIVATE KEY-----" in head or head.startswith(b"PuTTY-User-Key-File")
-
-
-def list_local(root, entries):
-    """Return (names, withheld): the regular files below `entries` (names or globs under `root`) as sorted paths relative to it.
-
-    A link as an entry is followed (data on another disk); links below are withheld: they may lead anywhere.
+    names: what arrived and is equal by sha256. vanished: gone from the sender meanwhile. changing: still written to, so not comparable.
+    damaged: what arrived is not what was sent. said: what the program that moved them said of files that did not move.
     """
-    names, withheld = [], []
-    for top in sorted(path for entry in entries for path in Path(root).glob(entry)):
-        found = [top]
-        if top.is_dir():
-            found = []
-            for folder, folders, files in os.walk(top):
-                below = Path(folder)
-                closed = [d for d in folders if (below / d).is_symlink() or is_withheld((below / d).relative_to(root).as_posix())]
-                folders[:] = [d for d in folders if d not in closed]
-                found += [below / file for file in closed + files]
-        for path in found:
-            name = path.relative_to(root).as_posix()
-            movable = not is_withheld(name) and path.is_file() and not path.is_symlink() and not is_private_key(path)
-            (names if movable else withheld).append(name)
-    return sorted(names), sorted(withheld)
+
+    names: list[str]
+    bytes: int
+    seconds: float
+    vanished: list[str]
+    changing: list[str]
+    damaged: list[str]
+    said: str = ""
 
 
-def list_far(far, entries):
-    """Return (names, withheld) of the regular files below the folders `entries` on the far side."""
-    folders = " ".join(map(shlex.quote, entries))
-    script = f"{_enter(far.host)}for f in {folders}; do if [ -d \"$f\" ]; then find -H \"$f\" -type f -print0 || exit 1; fi; done\n"
-    status, output, stderr = far_sh(far, script)
-    if status == NO_FOLDER:
-        raise UserError(f"{far.host}: there is no folder {far.host.folder}.", f"scripts/sync_to_remote.sh {far.host.alias}")
-    if status:
-        raise UserError(f"{far.host}: cannot list {folders}: {stderr.strip()}")
-    found = [os.fsdecode(name) for name in output.split(b"\0") if name]
-    for name in found:  # the far side is not trusted with where files land here
-        if ".." in PurePosixPath(name).parts or not name.startswith(tuple(f"{entry}/" for entry in entries)):
-            raise UserError(f"{far.host}: named a file outside {folders}: {printable(name)}")
-    return sorted(n for n in found if not is_withheld(n)), sorted(n for n in found if is_withheld(n))
+# --- for other modules --------------------------------------------------------------------------------------------------
+
+def push(far, extra=()):
+    """Send code, configuration and data, and `extra` (files or folders below adapters/); return Moved.
+
+    Raises UserError when bytes differ after the transfer.
+    """
+    with one_at_a_time(Box(far)) as box:
+        roots, _ = plan(box, "to", extra)
+        return _checked(box, Sync(box, "to", roots).move())
 
 
-# --- manifests: {name: (sha256, bytes)}, absent files left out ----------------------------------------------------------
-
-def local_manifest(roots):
-    """Return the manifest of `roots`, {name: local folder it is relative to}."""
-    paths = {name: root / name for name, root in roots.items()}
-    return {name: (sha256_file(path), path.stat().st_size) for name, path in paths.items() if path.is_file()}
-
-
-def far_manifest(far, names):
-    """Return the manifest of `names` below the far folder. Needs there: a POSIX sh and sha256sum, shasum or python3."""
-    if not names:
-        return {}
-    status, output, stderr = far_sh(far, _enter(far.host) + FAR_HASH + "".join(f"show {shlex.quote(name)}\n" for name in names))
-    if status == NO_FOLDER:
-        return {}
-    if status == NO_HASH:
-        raise UserError(f"{far.host}: has neither sha256sum nor shasum nor python3 to verify files with.",
-                        "apt-get install coreutils there")
-    lines = output.decode("ascii", "replace").splitlines()
-    if status or len(lines) != len(names) or not all(re.fullmatch(r"([0-9a-f]{64}|-) \d+", line) for line in lines):
-        raise UserError(f"{far.host}: its answer is not {len(names)} checksums (status {status}): "
-                        f"{(lines or [''])[0][:80]} {stderr.strip()}",
-                        f"ssh {far.host.user}@{far.host.host} -p {far.host.port} true   # must print nothing")
-    found = {name: line.split() for name, line in zip(names, lines, strict=True)}
-    return {name: (sha256, int(size)) for name, (sha256, size) in found.items() if sha256 != "-"}
+def pull(far, entries):
+    """Fetch `entries` (files or folders below adapters/); return Moved. Raises UserError when bytes differ after the transfer."""
+    with one_at_a_time(Box(far)) as box:
+        names, _ = box.list(_below_results(entries))
+        return _checked(box, Sync(box, "from", {name: base_dir() for name in names}).move())
 
 
-# --- the far side -----------------------------------------------------------------------------------------------------
-
-def _enter(host):
-    return f"CDPATH= cd -- {shlex.quote(host.folder)} 2>/dev/null || exit {NO_FOLDER}\n"
-
-
-def make_far_folder(far):
-    """Make the far folder and the data folders in it; raises UserError when they cannot be made or written."""
-    folder = shlex.quote(far.host.folder)
-    script = f"mkdir -p -- {folder} && CDPATH= cd -- {folder} && mkdir -p {' '.join(DATA)} && test -w . || exit {CANNOT_WRITE}\n"
-    status, _, stderr = far_sh(far, script)
-    if status:
-        raise UserError(f"{far.host}: the folder {far.host.folder} cannot be made or written: {stderr.strip() or 'no permission'}",
-                        f'another "folder" for {far.host.alias} in configs/hosts.yaml')
+def _checked(side, moved):
+    if moved.damaged:
+        raise UserError(f"{side}: {len(moved.damaged)} of {len(moved.names) + len(moved.damaged)} files are not the sender's after the "
+                        f"transfer, e.g. {printable(moved.damaged[0])}. {moved.said}".strip(), "the same command again")
+    return moved
 
 
-def rsync_accepts(option):
-    """True when the installed rsync knows `option`; works on every rsync and openrsync, which end at --version."""
-    return subprocess.run(["rsync", option, "--version"], capture_output=True).returncode == 0
+def _below_results(entries):
+    """Return `entries` without trailing slashes and the like. Raises UserError for one outside RESULTS."""
+    paths = [PurePosixPath(entry) for entry in entries]
+    for path in paths:
+        if ".." in path.parts or path.parts[:1] != RESULTS:
+            raise UserError(f"{printable(path)}: only what lies below {RESULTS[0]}/ can travel on request.", "--also adapters/NAME")
+    return [str(path) for path in paths]
 
 
-def transfer(far, direction, root, folder, names):
-    """Copy `names`, all below `folder` of the local `root`, to or from the same folder there, whatever times and sizes say."""
-    # "./": rsync takes a name that starts with # or ; for a comment.
-    below = ["./" + name.removeprefix(f"{folder}/") for name in names]
-    (far.work / "names").write_bytes(b"".join(os.fsencode(name) + b"\0" for name in below))
-    os.makedirs(os.path.join(root, folder), exist_ok=True)
-    # Only options that rsync 2.6.9 and macOS's openrsync have too. -I: they differ, although times and sizes may agree.
-    # No -l: links do not travel. --no-implied-dirs: no link to a folder is replaced.
-    command = ["rsync", "-Ipt", "-0", "--files-from=names", "--no-implied-dirs", f"--timeout={STALL_TIMEOUT_S}", "-e", "ssh -F ssh_config"]
-    if rsync_accepts(f"--partial-dir={PARTIAL_DIR}"):
-        command.append(f"--partial-dir={PARTIAL_DIR}")
-    else:
-        log("this rsync cannot keep partial files: an interrupted file starts again (brew install rsync)")
-    if sys.stderr.isatty():
-        command.append("--info=progress2" if rsync_accepts("--info=progress2") else "--progress")
-    ends = [os.path.join(root, folder, ""), f"{far.host.alias}:{os.path.join(far.host.folder, folder, '')}"]
-    process = subprocess.Popen([*command, *(ends if direction == "to" else reversed(ends))], cwd=far.work, stdout=sys.stderr.fileno(),
-                               stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    try:
-        stderr = process.communicate()[1].decode("utf-8", "replace").strip()
-    except BaseException:
-        process.terminate()  # not kill: rsync then keeps what has arrived
-        process.wait()
-        raise
-    if process.returncode:
-        raise _rsync_error(far, process.returncode, stderr)
+# --- one direction --------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def one_at_a_time(side):
+    """Give `side` while no other sync with it runs; wait for one that does. The lock ends with the process, however that ends."""
+    path = Path(tempfile.gettempdir()) / f"weatherman-sync-{os.getuid()}-{side.lock_name}.lock"
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"{side}: another sync with it is at work (process {handle.read().strip() or 'unknown'}): waiting for it to end")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.seek(0)
+        handle.truncate()
+        print(os.getpid(), file=handle, flush=True)
+        yield side
 
 
-def _rsync_error(far, status, stderr):
-    if status == SSH_FAILED:
-        return ssh_error(far.host, stderr)
-    if re.search(r"rsync: (command )?not found", stderr):
-        return UserError(f"{far.host}: rsync is not installed there.", "apt-get update && apt-get install -y rsync   # on that machine")
-    return UserError(f"{far.host}: rsync stopped (status {status}): {stderr[-600:]}",
-                     "the same command again, it continues where it stopped")
-
-
-# --- the whole --------------------------------------------------------------------------------------------------------
-
-def plan(far, direction):
+def plan(side, direction, extra=()):
     """Return ({name: local folder it is relative to}, withheld names) of everything that may move in this direction."""
     if direction == "from":
-        names, withheld = list_far(far, RESULTS)
+        names, withheld = side.list(RESULTS)
         return {name: base_dir() for name in names}, withheld
+    extra = _below_results(extra)
+    for entry in extra:
+        if not (base_dir() / entry).exists():
+            raise UserError(f"{printable(entry)}: no such file or folder below {base_dir()}.", f"ls '{base_dir() / RESULTS[0]}'")
     code, code_withheld = list_local(REPO_DIR, CODE)
-    data, data_withheld = list_local(base_dir(), DATA)
+    data, data_withheld = list_local(base_dir(), [*DATA, *map(glob.escape, extra)])
     return {**{name: REPO_DIR for name in code}, **{name: base_dir() for name in data}}, code_withheld + data_withheld
 
 
-def synchronise(far, direction, dry_run, verify_only):
-    """Compare both sides, move what differs, compare again. Returns the exit status: 1 when a file differs in the end."""
-    roots, withheld = plan(far, direction)
+class Sync:
+    """One direction between here and `side`: what may move (`roots`, as plan gives it), the sender's manifest, and what differs."""
+
+    def __init__(self, side, direction, roots):
+        self.side, self.direction, self.roots = side, direction, roots
+        self.sent = self.sender(roots)
+        self.keys = [name for name in roots if self.sent.get(name, ("",))[0] == PRIVATE_KEY]
+        for name in self.keys:
+            log(f"withheld, it holds a private key: {printable(name)}")
+            del self.roots[name], self.sent[name]
+        unreadable = [name for name in roots if self.sent.get(name, ("",))[0] == UNREADABLE]
+        if unreadable:
+            raise UserError(f"{side}: {printable(unreadable[0])} cannot be read there (and {len(unreadable) - 1} more).",
+                            'the "user" in configs/hosts.yaml that wrote it, or chmod it there')
+        before = self.receiver(self.sent)
+        self.different = [name for name in self.sent if before.get(name) != self.sent[name]]
+        self.new = {name for name in self.different if name not in before}
+
+    def sender(self, names):
+        """Return the manifest of `names` where they come from."""
+        return self._here(names) if self.direction == "to" else self.side.promised(names)
+
+    def receiver(self, names):
+        """Return the manifest of `names` where they go to."""
+        return self._here(names) if self.direction == "from" else self.side.manifest(names)
+
+    def _here(self, names):
+        return local_manifest({name: self.roots[name] for name in names})
+
+    def move(self):
+        """Move what differs and compare again; return Moved. A file that changes meanwhile gets ROUNDS tries."""
+        began, said = time.monotonic(), ""
+        vanished, changing, damaged = {name for name in self.roots if name not in self.sent}, self.different, []
+        if self.different and self.direction == "to":
+            self.side.prepare()
+        for _ in range(ROUNDS):
+            if not changing:
+                break
+            said = self._transfer(changing)
+            after = self.receiver(changing)
+            wrong = [name for name in changing if after.get(name) != self.sent[name]]
+            now = self.sender(wrong)
+            vanished.update(name for name in wrong if name not in now)
+            damaged += [name for name in wrong if now.get(name) == self.sent[name]]
+            changing = [name for name in wrong if name in now and now[name] not in (self.sent[name], after.get(name))]
+            self.sent.update(now)
+        for name in vanished & self.sent.keys():
+            del self.sent[name]
+        arrived = [name for name in self.different if name in self.sent and name not in changing + damaged]
+        self.side.finish(self.direction, {name: self.sent[name] for name in self.sent if name not in changing + damaged})
+        return Moved(arrived, self.bytes(arrived), time.monotonic() - began, sorted(vanished), changing, damaged, said)
+
+    def _transfer(self, names):
+        """Transfer, one program a folder: people link DATA and RESULTS to other disks, and rsync 3.5 follows a link only where it is
+        the destination itself. Returns what the programs said."""
+        groups, said = {}, []
+        for name in names:
+            folder = next((folder for folder in DATA + RESULTS if name.startswith(f"{folder}/")), "")
+            groups.setdefault((self.roots[name], folder), []).append(name)
+        for (root, folder), below in groups.items():
+            said.append(self.side.move(self.direction, root, folder, below, self.sent))
+        return "\n".join(filter(None, said))[-600:]
+
+    def bytes(self, names):
+        """Return the size of `names` at the sender."""
+        return sum(self.sent[name][1] for name in names)
+
+
+# --- the command ------------------------------------------------------------------------------------------------------------
+
+def synchronise(side, args):
+    """Do what the command line asks for; return the exit status: 1 when a file differs in the end."""
+    roots, withheld = plan(side, args.direction, args.also)
     if not roots:
-        raise UserError(f"{far.host}: nothing to move; no file lies in {', '.join(RESULTS if direction == 'from' else CODE + DATA)}.")
-    if direction == "to" and not (dry_run or verify_only):
-        make_far_folder(far)
-
-    def here(names):
-        return local_manifest({name: roots[name] for name in names})
-
-    def there(names):
-        return far_manifest(far, list(names))
-
-    log(f"{far.host}: comparing {len(roots):,} files")
-    sender, receiver = (here, there) if direction == "to" else (there, here)
-    sent, before = sender(roots), receiver(roots)
-    unreadable = [name for name in roots if name not in sent]
-    if unreadable:
-        raise UserError(f"{printable(unreadable[0])}: cannot be read on the sending side (and {len(unreadable) - 1} more).")
-    different = [name for name in roots if before.get(name) != sent[name]]
-    if dry_run:
-        _show_plan(different, sent, before, withheld)
-    elif different and not verify_only:
-        _move(far, direction, {name: roots[name] for name in different})
-        after = receiver(different)
-        moved, different = different, [name for name in different if after.get(name) != sent[name]]
-        log(f"moved {_total(moved, sent)}")
-    log(table([["same on both sides", *_count([n for n in roots if n not in different], sent)],
-               ["would move" if dry_run else "different or missing", *_count(different, sent)],
-               ["withheld (secrets, work files, links)", len(withheld), "-"]], [f"{direction} {far.host.alias}", "files", "MB"]))
-    if dry_run or not different:
+        raise UserError(f"{side}: nothing to move; no file lies in {', '.join(RESULTS if args.direction == 'from' else CODE + DATA)}.")
+    log(f"{side}: comparing {len(roots):,} files")
+    sync = Sync(side, args.direction, roots)
+    if args.dry_run:
+        _show_plan(sync, withheld + sync.keys)
+        different = sync.different
+    elif args.verify_only:
+        different = sorted(set(sync.different) | set(side.damaged(sync.sent) if args.direction == "from" else ()))
+        _show_different(sync, different)
+    else:
+        different = _report(sync, sync.move())
+    withheld += sync.keys
+    log(table([["same on both sides", *_count(sync, sync.sent.keys() - different)],
+               ["would move" if args.dry_run else "different or missing", *_count(sync, different)],
+               ["withheld (secrets, work files, links)", len(withheld), "-"]], [f"{args.direction} {side.name}", "files", "MB"]))
+    if args.delete and not args.verify_only and (args.dry_run or not different):
+        surplus.delete(sync, withheld, args)
+    if args.dry_run or not different:
         return DONE
-    for name in different:
-        print_error(f"{printable(name)}: sha256 on the receiving side is not the sender's.")
-    launcher = f"scripts/sync_{direction}_remote.sh {far.host.alias}"
-    print_error(f"{far.host}: {len(different)} of {len(roots)} files differ.", f"{launcher}   # moves the files that differ")
+    print_error(f"{side}: {len(different)} of {len(sync.sent)} files differ.",
+                f"scripts/sync_{args.direction}_remote.sh {side.name}   # moves the files that differ")
     return MENDABLE
 
 
-def printable(name):
-    """Return a file name with what a terminal would act on (line ends, escapes, broken UTF-8) as backslash escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in os.fspath(name))
-
-
-def _move(far, direction, roots):
-    """Transfer {name: local root}, one rsync a folder: people link DATA and RESULTS to other disks, and rsync 3.5 follows a link only
-    where it is the destination itself."""
-    groups = {}
-    for name, root in roots.items():
-        folder = next((folder for folder in DATA + RESULTS if name.startswith(f"{folder}/")), "")
-        groups.setdefault((root, folder), []).append(name)
-    for (root, folder), names in groups.items():
-        transfer(far, direction, root, folder, names)
-
-
-def _count(names, manifest):
-    return [len(names), f"{sum(manifest[name][1] for name in names) / 1e6:,.3f}"]
-
-
-def _total(names, manifest):
-    files, megabytes = _count(names, manifest)
-    return f"{files:,} files, {megabytes} MB"
-
-
-def _show_plan(names, sent, before, withheld):
-    for name in names:
-        print(f"{'changed' if name in before else 'new':<8}  {sent[name][1]:>13,}  {printable(name)}")
+def _show_plan(sync, withheld):
+    for name in sync.different:
+        print(f"{'new' if name in sync.new else 'changed':<8}  {sync.sent[name][1]:>13,}  {printable(name)}")
     for name in withheld:
         print(f"{'withheld':<8}  {'-':>13}  {printable(name)}")
+    if sync.different and (speed := sync.side.speed(sync.direction)):
+        log(f"{sync.bytes(sync.different) / 1e6:,.3f} MB would take about {_duration(sync.bytes(sync.different) / speed)} "
+            f"at {speed / 1e6:,.1f} MB/s, measured now; text goes faster, ssh compresses it")
+
+
+def _duration(seconds):
+    return f"{max(seconds, 1):.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _show_different(sync, names):
+    for name in names:
+        print_error(f"{printable(name)}: sha256 on the receiving side is not the sender's.")
+
+
+def _report(sync, moved):
+    """Print what `moved` (Moved) did and found; return the names that are not equal now."""
+    if moved.names:
+        log(f"moved {len(moved.names):,} files, {moved.bytes / 1e6:,.3f} MB in {_duration(moved.seconds)}")
+    for name in moved.vanished:
+        log(f"gone from the sender meanwhile: {printable(name)}")
+    for name in moved.changing:
+        print_error(f"{printable(name)}: was written to while it was copied, {ROUNDS} times; what arrived could not be compared.")
+    _show_different(sync, moved.damaged)
+    if moved.said:
+        print_error(moved.said)
+    return moved.changing + moved.damaged
+
+
+def _count(sync, names):
+    return [len(names), f"{sync.bytes(names) / 1e6:,.3f}"]
 
 
 def main(argv=None):
@@ -276,16 +257,31 @@ def main(argv=None):
     arguments = list(sys.argv[1:] if argv is None else argv)
     direction = arguments.pop(0) if arguments[:1] in (["to"], ["from"]) else "to"
     flags = parser(__doc__, prog=f"sync_{direction}_remote.sh")
-    flags.add_argument("host", help="a name of configs/hosts.yaml")
-    flags.add_argument("--dry-run", action="store_true", help="print what would move, with bytes; change nothing")
+    flags.add_argument("host", metavar="HOST", help="a name of configs/hosts.yaml, or REMOTE:path for a cloud store that rclone knows")
+    flags.add_argument("--dry-run", action="store_true", help="print what would move, with bytes and time; change nothing")
     flags.add_argument("--verify-only", action="store_true", help="compare both sides, move nothing; status 1 when a file differs")
+    flags.add_argument("--delete", action="store_true", help="afterwards delete what the sender no longer has: shows the files and asks")
+    flags.add_argument("--yes", action="store_true", help="delete without asking")
+    if direction == "to":
+        flags.add_argument("--also", metavar="FOLDER", action="append", default=[], help="send this below adapters/ too; may be repeated")
+    flags.set_defaults(direction=direction, also=[])
     args = flags.parse_args(arguments)
-    host = find_host(args.host)
-    for program in ("ssh", "rsync"):
-        if not shutil.which(program):
-            raise UserError(f"{program} is not installed here.", "sudo apt-get install -y rsync openssh-client, or brew install rsync")
+    with open_side(args.host) as side, one_at_a_time(side):
+        return synchronise(side, args)
+
+
+@contextlib.contextmanager
+def open_side(name):
+    """Give the Box of a host, or the Store of a REMOTE:path."""
+    if ":" in name:
+        with tempfile.TemporaryDirectory(prefix="weatherman-") as work:
+            yield cloud.Store(name, Path(work))
+        return
+    host = find_host(name)
+    if not shutil.which("ssh"):
+        raise UserError("ssh is not installed here.", "sudo apt-get install -y openssh-client")
     with connected(host) as far:
-        return synchronise(far, direction, args.dry_run, args.verify_only)
+        yield Box(far)
 
 
 if __name__ == "__main__":
