@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_round_trip_keeps_every_byte_and_moves_nothing_twice(box):
     assert box.run("to", "gpu")[0] == 0
     kept = ("configs/hosts.yaml", "configs/known_hosts/gpu")
     expected = {name: data for name, data in tree(box.repo).items() if name not in kept and "__pycache__" not in name}
-    assert tree(box.far) == expected
+    assert tree(box.far) == {**expected, "synced_from.json": b'{"commit": null, "dirty": null}'}
     assert os.access(box.far / "scripts/sync_to_remote.sh", os.X_OK)
 
     run_files = {"adapters/run 1/adapter_model.safetensors": random.Random(42).randbytes(300_000), "adapters/run 1/metrics.jsonl": "{}\n",
@@ -58,6 +59,18 @@ def test_round_trip_keeps_every_byte_and_moves_nothing_twice(box):
     for direction, folder in (("to", None), ("from", base)):
         status, out, err = sync_here(box, direction, "gpu", base=folder)
         assert status == 0 and "moved" not in err
+
+
+@needs_sshd
+def test_what_is_made_there_knows_the_commit_of_its_code(box):
+    git = ["git", "-C", box.repo, "-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
+    for command in (["init", "-q"], ["add", "README.md"], ["commit", "-qm", "All there is"]):
+        subprocess.run([*git, *command], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert box.run("to", "gpu")[0] == 0
+    there = [sys.executable, "-c", "from weatherman.manifest import git_state; print(git_state())"]
+    said = subprocess.run(there, cwd=box.far / "scripts", capture_output=True, text=True, check=True).stdout
+    assert said == f"{{'commit': '{commit}', 'dirty': True}}\n"
 
 
 @needs_sshd

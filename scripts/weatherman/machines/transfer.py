@@ -5,6 +5,7 @@ Nothing here decides whether the bytes are right: the manifests of both sides, c
 import contextlib
 import fcntl
 import functools
+import json
 import os
 import shlex
 import subprocess
@@ -20,6 +21,7 @@ from weatherman.machines.inventory import PARTIAL_DIR
 from weatherman.machines.layers import ssh_error
 from weatherman.machines.ssh import SSH_FAILED, ssh_command
 from weatherman.machines.watch import CHUNK_BYTES, STALL_S, installed, terminal, watched
+from weatherman.manifest import SYNCED_FROM, git_state
 
 LEAST_BYTES = 1024       # fewer in STALL_S are rsync's own keep-alives: 4 bytes each, one every half of its --timeout
 RSYNC_TIMEOUT_S = 120    # ends the far rsync when the link has gone, so that it puts away what has arrived
@@ -81,7 +83,10 @@ class Box:
         return "" if runs else str(self)
 
     def finish(self, direction, sent):
-        """Nothing to write down: a machine can be asked for its files' checksums."""
+        """Write down there which commit the code is of, for the manifests that are made there."""
+        if direction == "to":
+            text = shlex.quote(json.dumps(git_state()))
+            far_script(self.far, f"printf %s {text} > {SYNCED_FROM}.part && mv -f {SYNCED_FROM}.part {SYNCED_FROM}\n", self.stall_s)
 
     def delete(self, names):
         """Delete files there."""
