@@ -12,8 +12,9 @@ import train
 from training import plant
 from training.conftest import QUICK, fill_workspace, metrics
 from weatherman import cli
+from weatherman.checkpoints import SEAL, is_whole, latest_whole
 from weatherman.training import runs
-from weatherman.training.recovery import SEAL, StopRequest, alone_in, drop_later, is_whole, latest_whole, rotate, seal
+from weatherman.training.recovery import StopRequest, alone_in, drop_later, rotate, seal
 
 # 12 conversations in 6 rows, 2 rows an update, so 3 updates an epoch. Logs, evaluations (3 and 5) and checkpoints (2 and 4, 3 and 5 with
 # the evaluations where they are better) fall on different steps, and there is dropout.

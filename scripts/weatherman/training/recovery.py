@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 from paths import show
+from weatherman.checkpoints import SEAL, checkpoints, step_of
 from weatherman.cli import Interrupted, UserError
 from weatherman.files import sha256_file, write_json
 from weatherman.training import distributed
 
-SEAL = "checkpoint.manifest.json"  # written last: its presence and hashes mean the checkpoint is whole
 LOG = "train.log"
 TRIAL_BYTES = 16 * 2**20  # what must still fit on a disk that is not full
 
@@ -26,32 +26,6 @@ def seal(checkpoint):
         with open(path, "rb") as handle:
             os.fsync(handle.fileno())
     write_json(checkpoint / SEAL, {str(p.relative_to(checkpoint)): sha256_file(p) for p in files})
-
-
-def is_whole(checkpoint):
-    """Return whether every file of a checkpoint is there with the bytes its manifest names."""
-    import orjson
-    checkpoint = Path(checkpoint)
-    try:
-        listed = orjson.loads((checkpoint / SEAL).read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return False
-    return all((checkpoint / name).is_file() and sha256_file(checkpoint / name) == sha256 for name, sha256 in listed.items())
-
-
-def step_of(checkpoint):
-    """checkpoint-120 -> 120"""
-    return int(Path(checkpoint).name.rsplit("-", 1)[1])
-
-
-def checkpoints(folder):
-    """Return the checkpoint folders below `folder`, whole or not, newest step first."""
-    return sorted(Path(folder).glob("checkpoint-[0-9]*"), key=step_of, reverse=True)
-
-
-def latest_whole(folder):
-    """Return the newest whole checkpoint below `folder`, or None."""
-    return next(filter(is_whole, checkpoints(folder)), None)
 
 
 def rotate(folder, keep, best=None):

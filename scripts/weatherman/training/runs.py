@@ -35,7 +35,7 @@ def open_run(folder, resume):
     Raises UserError when the run is finished, or the folder holds something else; GateError when the loss was no number and the user
     does not say, with `resume`, that something has changed.
     """
-    from weatherman.training.recovery import latest_whole
+    from weatherman.checkpoints import latest_whole
     if (folder / "run.json").is_file():
         raise UserError(f"{show(folder)}: this run is finished.", f"python scripts/eval_model.py {folder.name}, or --run NAME for another")
     begun = (folder / STARTED).is_file()

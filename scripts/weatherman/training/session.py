@@ -6,6 +6,7 @@ import sys
 import time
 
 from paths import show
+from weatherman.checkpoints import step_of
 from weatherman.cli import DONE, GATE, INTERRUPTED, GateError, log, tee
 from weatherman.files import sha256_bytes, to_json_line
 from weatherman.training import distributed, packing
@@ -81,10 +82,10 @@ def updates(job, target, checkpoint, stop, started, items, make):
 
     items: [Encoded] of what is trained, for the utilisation; make(callbacks): returns the trainer.
     """
-    from weatherman.training import monitor, recovery, trackers
+    from weatherman.training import monitor, trackers
     patience = job.config.training.patience
     watch = monitor.run_callback(target, stop, rates(job.config, job.entry, items), patience, job.began)
-    step = recovery.step_of(checkpoint) if checkpoint else 0
+    step = step_of(checkpoint) if checkpoint else 0
     with trackers.trackers(target, job.config.report_to, started["config"], started["started_at"], step) as reporters:
         trainer = make([watch, *reporters])
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paths import show
+from weatherman.checkpoints import latest_whole
 from weatherman.cli import GateError, Interrupted, UserError, log
 from weatherman.files import write_json
 from weatherman.training import distributed, memory, recovery, runs
@@ -204,7 +205,7 @@ def no_number(trainer, losses, norm, care):
     batches = [[known[ids] for ids in segments(batch) if ids in known] for batch in trainer.batches]
     tried = [] if distributed.sharded() else [item for items in batches for item in items]  # there, all processes pass together or none
     alone = [item.id for item in tried if not math.isfinite(held_out_losses(trainer.model, [item])[0][0])]
-    step, good, path = trainer.state.global_step + 1, recovery.latest_whole(trainer.args.output_dir), care.folder / runs.NO_NUMBER
+    step, good, path = trainer.state.global_step + 1, latest_whole(trainer.args.output_dir), care.folder / runs.NO_NUMBER
     report = {"step": step, "losses": [str(loss) for loss in losses], "gradient_norm": str(norm),
               "records": distributed.gather([[item.id for item in items] for items in batches]),
               "no_number_alone": distributed.gather(alone), "last_good_checkpoint": good.name if good else None}
