@@ -64,7 +64,7 @@ def parse_args(argv):
 
 def identity(config, args):
     """Return what of the configuration the outputs depend on; a tokenizer that has arrived since is a reason to measure again."""
-    from weatherman.training.tokens import tokenizer_folder
+    from weatherman.models.tokens import tokenizer_folder
     parts = {key: config.plain[key] for key in ("mixture", "split", "diversity", "render", "dedup")}
     books = [[book["id"], book["author"], book["title"]] for book in config.plain["gutenberg"]["books"]]
     return {**parts, "books": books, "accept_shortfall": args.accept_shortfall,
@@ -130,7 +130,7 @@ def refuse_repeated_ids(rows):
 def measure_tokens(records, render, workers):
     """Return {model: [Counted]}, and how to get the tokenizer (a text) for a model whose is not here. Raises GateError for a fault."""
     from weatherman.dialogue.dataset import check_tokens
-    from weatherman.training.tokens import count, how_to_get, tokenizer_folder
+    from weatherman.models.tokens import count, how_to_get, tokenizer_folder
     found = {}
     for model in render.models:
         if tokenizer_folder(model) is None:

@@ -48,20 +48,20 @@ def chosen_card(name):
 def work(args):
     """Return the Report of all checks. --show-mask and --probe do their part on the way."""
     from weatherman import schemas
-    from weatherman.training import plan_checks, preflight
-    from weatherman.training.models import model_entry
-    from weatherman.training.preflight_report import Report
+    from weatherman.models.registry import model_entry
+    from weatherman.preflight import data_checks, plan_checks
+    from weatherman.preflight.report import Report
     resolved = schemas.training_config(args)
     model = resolved.values.model
     config, entry = resolved.values, model_entry(model)
     report = Report(config, entry, [], chosen_card(args.gpu or config.cost.gpu))
-    paths = preflight.split_paths(config)
-    splits, report.checks = preflight.read_splits(paths)
-    report.checks += preflight.check_lineage(paths)
+    paths = data_checks.split_paths(config)
+    splits, report.checks = data_checks.read_splits(paths)
+    report.checks += data_checks.check_lineage(paths)
     if splits["train"]:
-        made = preflight.made_with(paths["train"])
-        report.checks += [preflight.check_sources(splits, paths["train"], made["mixture"]), preflight.check_leaks(splits, made),
-                          preflight.check_variety(splits["train"], made["diversity"])]
+        made = data_checks.made_with(paths["train"])
+        report.checks += [data_checks.check_sources(splits, paths["train"], made["mixture"]), data_checks.check_leaks(splits, made),
+                          data_checks.check_variety(splits["train"], made["diversity"])]
         if args.probe:
             probe(resolved, entry, splits)
         look(report, args, splits)
@@ -71,8 +71,9 @@ def work(args):
 
 def look(report, args, splits):
     """Count the tokens of all conversations in the model's template, as far as its tokenizer is here; show some of them."""
-    from weatherman.training import plan_checks, tokens
-    from weatherman.training.preflight_report import count_tokens
+    from weatherman.models import tokens
+    from weatherman.preflight import plan_checks
+    from weatherman.preflight.report import count_tokens
     model = report.config.model
     if tokens.tokenizer_folder(model) is None:
         report.checks += plan_checks.without_tokenizer(tokens.how_to_get(model))
@@ -94,8 +95,8 @@ def look(report, args, splits):
 
 def show_masks(model, records, number, seed):
     """Print conversations with what is trained in colour, and write them as a page."""
-    from weatherman.training import masks
-    from weatherman.training.tokens import tokenizer_of
+    from weatherman.models import masks
+    from weatherman.models.tokens import tokenizer_of
     tokenizer, drawn = tokenizer_of(model), masks.draw(records, number, seed)
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     for record in drawn:
@@ -107,8 +108,8 @@ def show_masks(model, records, number, seed):
 
 def probe(resolved, entry, splits):
     """Train PROBE_UPDATES updates on this machine's card and keep how fast they were, for the cost table. Raises UserError without one."""
-    from weatherman.training import cost
-    from weatherman.training.probe import measured
+    from weatherman.preflight import cost
+    from weatherman.preflight.probe import measured
     with tempfile.TemporaryDirectory() as aside:
         figures = measured(resolved, entry, {name: splits[name] for name in ("train", "validation")}, Path(aside), PROBE_UPDATES)
     log(f"probe on {figures['card']}: {figures['tokens_per_second']:,.0f} tokens/s, {figures['utilization']:.0%} of its arithmetic, "
@@ -134,7 +135,7 @@ def tell(report, as_json):
 
 def offer_rows(offers):
     """Return a row of texts for each card."""
-    from weatherman.training.preflight_page import cost_cells, utilization_cell
+    from weatherman.preflight.page import cost_cells, utilization_cell
     rows = []
     for o in offers:
         rows.append([o.card, f"{o.memory.total / 2**30:.1f}", f"{o.gpu.memory_mib / 1024:.1f}", *cost_cells(o), utilization_cell(o)])
@@ -145,7 +146,7 @@ def main(argv=None):
     args = flags().parse_args(argv)
     with contextlib.redirect_stdout(sys.stderr):  # some libraries print; stdout holds our result alone
         report = work(args)
-    from weatherman.training.preflight_page import page
+    from weatherman.preflight.page import page
     target = folder("processed") / "preflight.html"
     write_bytes(target, page(report).encode())
     tell(report, args.json)

@@ -99,9 +99,9 @@ def measure_apart(python, side, args):
 
 def measure(args):
     """Return the figures of one run, as yardstick.figures has them."""
+    from weatherman.models.templates import read_chat
     from weatherman.schemas import load_file
     from weatherman.training import yardstick
-    from weatherman.training.templates import read_chat
     resolved = load_file(CONFIGS_DIR / "training_config.yaml", args.model, args.hardware, "bench", args.overrides)
     train = read_chat(args.data / "train.jsonl")[:args.conversations]
     records = {"train": train, "validation": read_chat(args.data / "validation.jsonl")[:max(1, args.conversations // 4)]}

@@ -13,10 +13,10 @@ from weatherman.cli import DONE, MENDABLE, UserError, parser, print_error, run, 
 
 def check(far, rows):
     """Append [layer, outcome, found] to `rows`, from below, then what the box has. Raises ReachError when it cannot be reached."""
-    from weatherman.machines import equipment
-    from weatherman.machines.layers import ReachError, reach
-    from weatherman.machines.ssh import session
     from weatherman.machines.storage import FAILURE, FINE
+    from weatherman.remote import equipment
+    from weatherman.remote.layers import ReachError, reach
+    from weatherman.remote.ssh import session
     try:
         for part in (reach(far.host), session(far)):
             rows.extend([layer, FINE, found] for layer, found in part)
@@ -31,9 +31,9 @@ def main(argv=None):
     flags.add_argument("host", help="a name in configs/hosts.yaml")
     flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
     args = flags.parse_args(argv)
-    from weatherman.machines.hosts import find_host
-    from weatherman.machines.ssh import connected
     from weatherman.machines.storage import FAILURE
+    from weatherman.remote.hosts import find_host
+    from weatherman.remote.ssh import connected
     rows, error = [], None
     with connected(find_host(args.host)) as far:
         try:

@@ -19,8 +19,8 @@ GB = 10**9
 
 def get(name, revision):
     """Return {model, repo, revision, folder, bytes, fetched_bytes, seconds, checksums_from} of a model that is here afterwards."""
-    from weatherman.training import download, model_files
-    from weatherman.training.models import package_gguf, registry
+    from weatherman.models import download, model_files
+    from weatherman.models.registry import package_gguf, registry
     started, (name, entry) = time.monotonic(), download.find(name, revision)
     target, fetched = (folder("models") / name).resolve(), 0  # it may be a link to CACHE_DIR
     repo = package_gguf(entry.package).name if entry.package else entry.hub_id
@@ -40,7 +40,7 @@ def get(name, revision):
 
 def show_store():
     """Print the table of the models on this disk; return them."""
-    from weatherman.training import model_store
+    from weatherman.models import model_store
     found = model_store.survey()
     rows = [[one.name, one.revision[:12], f"{one.bytes / GB:.2f}", one.state, one.last_used, one.path] for one in found]
     return {"models": model_store.as_dicts(found)}, table(rows, ["model", "revision", "GB", "state", "last used", "where"])
@@ -48,7 +48,7 @@ def show_store():
 
 def prune(really):
     """Return what nobody needs, and the table of it; removed when `really`."""
-    from weatherman.training import model_store
+    from weatherman.models import model_store
     found = model_store.useless()
     rows = [[f"{one.bytes / GB:.2f}", one.why, show(one.path)] for one in found]
     if really:

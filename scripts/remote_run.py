@@ -40,28 +40,28 @@ def positive(text):
 
 def work(args):
     """Return the exit status of what the command line asks for, wherever the job is by now."""
-    from weatherman.machines import follow, providers, remote_run
-    from weatherman.machines.fetch import Results
-    from weatherman.machines.hosts import find_host
-    from weatherman.machines.ssh import connected
-    from weatherman.training import rented
+    from weatherman.preflight import rented
+    from weatherman.remote import follow, job, providers
+    from weatherman.remote.fetch import Results
+    from weatherman.remote.hosts import find_host
+    from weatherman.remote.ssh import connected
     host = find_host(args.host)
     wanted = rented.order(args, host)
     stop = providers.stop_command(host) if args.then_stop else None  # what would fail at the end is said before anything costs
     with connected(host) as far:
-        look, results = remote_run.look_at_job(far, wanted.name), Results(far, wanted.name)
+        look, results = job.look_at_job(far, wanted.name), Results(far, wanted.name)
         if args.status:
             return tell_status(args, look, results)
         boots = None
         if args.cancel:
             if not look.running:
                 raise UserError(f"{host}: no job {wanted.name} runs there.", "the same command with --status")
-            remote_run.ask_to_end(far, look)
+            job.ask_to_end(far, look)
         elif must_begin(args, wanted, look, results):
             begin(args, far, wanted, look, results)
             boots = follow.boots_of(look)
         elif look.running:
-            log(f"{wanted.name} runs on {host.alias}, {remote_run.limits_in_words(look.job)}: following it")
+            log(f"{wanted.name} runs on {host.alias}, {job.limits_in_words(look.job)}: following it")
         return attend(args, far, results, boots, stop)
 
 
@@ -70,8 +70,8 @@ def must_begin(args, wanted, look, results):
 
     Raises UserError when the job of this name does other work, or the run is finished and has no job.
     """
-    from weatherman.machines.remote_run import differences, limit_s
-    from weatherman.training.rented import limits
+    from weatherman.preflight.rented import limits
+    from weatherman.remote.job import differences, limit_s
     if look.job is None:
         if look.run == "finished" or (results.folder / "run.json").is_file():
             where = wanted.host.alias if look.run == "finished" else show(results.folder)
@@ -91,8 +91,8 @@ def must_begin(args, wanted, look, results):
 def begin(args, far, wanted, look, results):
     """Check everything, send what is needed, and start the job there, or start it again."""
     from weatherman.checkpoints import latest_whole
-    from weatherman.machines import remote_run, sync
-    from weatherman.training import rented
+    from weatherman.preflight import rented
+    from weatherman.remote import job, sync
     rented.check_begun(wanted, results.folder)
     card = rented.check_machine(far, wanted, look)
     price = rented.check_budget(args, wanted, card, rented.preflight(args, card))
@@ -103,18 +103,18 @@ def begin(args, far, wanted, look, results):
         log(f"{show(results.folder)}: goes on there from {newest.name}")
     moved = sync.push(far, extra=[f"adapters/{wanted.name}"] if newest else [])
     log(f"sent {len(moved.names):,} files, {moved.bytes / 1e6:,.1f} MB; the rest was there")
-    remote_run.write_job(far, rented.job(args, wanted, price))
-    remote_run.start(far, wanted.name)
+    job.write_job(far, rented.job(args, wanted, price))
+    job.start(far, wanted.name)
 
 
 def attend(args, far, results, boots, stop):
     """Follow the job to its end, bring everything home, and stop the machine if that was asked for. Returns the exit status."""
-    from weatherman.machines import follow, remote_run
+    from weatherman.remote import follow, job
     screen = follow.Screen()
     try:
         follow.follow(far, results, screen, boots)
         look, files, size_bytes = follow.bring_home(far, results, screen)
-        follow.until_answered(lambda: remote_run.mark_fetched(far, results.run), screen)
+        follow.until_answered(lambda: job.mark_fetched(far, results.run), screen)
     except KeyboardInterrupt:
         screen.close()
         print_error("not waiting any longer; what runs there goes on.", "the same command finds it again")
@@ -133,7 +133,7 @@ def attend(args, far, results, boots, stop):
 
 def tell_status(args, look, results):
     """Print where the job is. Returns the exit status."""
-    from weatherman.machines import outcome
+    from weatherman.remote import outcome
     if look.job is None:
         raise UserError(f"{results.far.host}: there is no job {results.run}.", "the same command without --status starts it")
     figures = outcome.where_it_is(look, results)
@@ -143,7 +143,7 @@ def tell_status(args, look, results):
 
 def tell_end(args, look, results, files, size_bytes):
     """Print how the job ended, what it took, and what to do next."""
-    from weatherman.machines import outcome
+    from weatherman.remote import outcome
     figures = outcome.how_it_ended(look, results, files, size_bytes)
     print(json.dumps(figures) if args.json else table(outcome.end_rows(figures, show(results.folder)), [results.run, figures["state"]]))
     if figures["state"] == "finished":

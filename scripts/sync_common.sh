@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What sync_to_remote.sh and sync_from_remote.sh share; sourced by them. The work is done by scripts/weatherman/machines/sync.py.
+# What sync_to_remote.sh and sync_from_remote.sh share; sourced by them. The work is done by scripts/weatherman/remote/sync.py.
 
 run_sync() { # "to" or "from", the arguments
   local scripts python
@@ -12,5 +12,5 @@ run_sync() { # "to" or "from", the arguments
       exit 1
     fi
   fi
-  PYTHONPATH="$scripts${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m weatherman.machines.sync "$@"
+  PYTHONPATH="$scripts${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m weatherman.remote.sync "$@"
 }

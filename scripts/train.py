@@ -24,9 +24,9 @@ def flags():
 def work(args):
     """Check everything, then train. Returns (exit status, figures); figures are empty for a dry run and for one that stopped."""
     from weatherman import schemas
+    from weatherman.models.registry import model_entry
+    from weatherman.models.templates import read_chat
     from weatherman.training import job, runs, session
-    from weatherman.training.models import model_entry
-    from weatherman.training.templates import read_chat
     resolved = schemas.training_config(args)
     model = resolved.values.model
     target = folder("adapters") / (args.run or runs.default_name(model, args.preset, model_entry(model).license))

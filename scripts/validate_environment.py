@@ -66,7 +66,8 @@ def check_libraries(env):
 
 def check_machine(env):
     """Return the rows on shell tools, disk and GPU. Only the Mac's side of a sync has flags and options that must be understood."""
-    tools = {"bash": machine.bash} if env == "remote" else {"bash": machine.bash, "rsync": machine.rsync, "ssh": machine.ssh}
+    from weatherman.remote import programs
+    tools = {"bash": machine.bash} if env == "remote" else {"bash": machine.bash, "rsync": programs.rsync, "ssh": programs.ssh}
     rows = [[name, *check()] for name, check in tools.items()]
     beside = storage.existing_parent(base_dir()).stat().st_dev == Path(sys.prefix).stat().st_dev
     disk = storage.check_storage(base_dir(), storage.quota_from_environment(), present_bytes=beside * int(SIZE_GB[env] * storage.GB))

@@ -20,7 +20,8 @@ def main(argv=None):
     flags.add_argument("--forward", action="store_true", help="load the weights and read one sentence with them")
     flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
     args = flags.parse_args(argv)
-    from weatherman.training import download, verify
+    from weatherman.models import download
+    from weatherman.training import verify
     from weatherman.training_schemas import Model
     name, entry = download.find(args.model)
     place = folder("models") / name

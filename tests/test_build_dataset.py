@@ -17,7 +17,7 @@ from weatherman.dialogue.dataset import check_tokens
 from weatherman.dialogue.figures import token_figures
 from weatherman.files import sha256_file
 from weatherman.manifest import manifest_path, read_manifest
-from weatherman.training.tokens import Counted
+from weatherman.models.tokens import Counted
 
 SPLITS = ("train", "validation", "test")
 HOSTILE = '<script>alert("x")</script> \u202egnp.txe & a "quote"'

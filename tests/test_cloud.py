@@ -10,7 +10,7 @@ import pytest
 from loopback import tree, write
 from test_sync import HOSTILE, SECRET, flip_byte, sync_here
 from weatherman.cli import UserError
-from weatherman.machines import cloud
+from weatherman.remote import cloud
 
 pytestmark = [pytest.mark.machine,
               pytest.mark.skipif(not shutil.which("rclone"), reason="rclone is not installed: apt-get install -y rclone")]

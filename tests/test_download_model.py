@@ -16,7 +16,7 @@ from limits import leave_room, small_disk
 from loopback import wait_for
 from paths import SCRIPTS_DIR
 from weatherman.cli import UserError
-from weatherman.training import download, model_files
+from weatherman.models import download, model_files
 
 NAME = REPO.replace("/", "--")
 KEPT = {"LICENSE", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}

@@ -5,9 +5,10 @@ import pytest
 
 from config_loader import ConfigError
 from paths import CONFIGS_DIR
+from weatherman.models.registry import model_entry
+from weatherman.preflight import cost
 from weatherman.schemas import load_file
-from weatherman.training import cost, estimate, packing
-from weatherman.training.models import model_entry
+from weatherman.training import estimate, packing
 
 GIB = 2**30
 LLAMA = model_entry("llama-3.1-8b-instruct")

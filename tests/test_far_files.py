@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from limits import as_people
 from loopback import write
-from weatherman.machines import far_files, inventory
+from weatherman.remote import far_files, inventory
 
 pytestmark = pytest.mark.machine
 

@@ -22,11 +22,11 @@ from in_process import run_here
 from limits import leave_room, small_disk
 from loopback import free_port, make_key, needs_sshd, write
 from weatherman.cli import UserError
-from weatherman.machines import equipment, hosts, layers, ssh
-from weatherman.machines.hosts import Host, find_host
-from weatherman.machines.layers import ReachError, ssh_error
-from weatherman.machines.providers import current_address, stop_command
-from weatherman.machines.ssh import connected, far_path, far_sh, ssh_command, ssh_config
+from weatherman.remote import equipment, hosts, layers, ssh
+from weatherman.remote.hosts import Host, find_host
+from weatherman.remote.layers import ReachError, ssh_error
+from weatherman.remote.providers import current_address, stop_command
+from weatherman.remote.ssh import connected, far_path, far_sh, ssh_command, ssh_config
 
 pytestmark = pytest.mark.machine
 

@@ -5,7 +5,7 @@ import pytest
 
 from loopback import REPO, write
 from weatherman.cli import UserError
-from weatherman.machines import inventory
+from weatherman.remote import inventory
 
 KEYS = {
     "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIE", "pkcs8": "-----BEGIN PRIVATE KEY-----\n",

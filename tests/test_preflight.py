@@ -12,7 +12,7 @@ from limits import small_disk
 from paths import SCRIPTS_DIR, TEMPLATES_DIR
 from weatherman.cli import run
 from weatherman.manifest import manifest_path
-from weatherman.training import masks, templates
+from weatherman.models import masks, templates
 
 MODEL = "qwen2.5-7b-instruct"
 FLAGS = ["--model", MODEL, "--workers", "1", "--set", "training.max_tokens=8192", "--set", "training.effective_batch=12",
@@ -138,7 +138,7 @@ def test_the_terminal_ends_with_the_verdict(base):
 
 
 def test_a_probes_figures_replace_what_was_assumed(base):
-    from weatherman.training.cost import keep_probe
+    from weatherman.preflight.cost import keep_probe
     keep_probe({"model": MODEL, "card": "rtx3090", "quantization": "nf4", "utilization": 0.8})
     keep_probe({"model": MODEL, "card": "l4", "quantization": "none", "utilization": 0.8})
     cards = {card["card"]: card["measured"] for card in json.loads(base.run("--json")[1])["cards"]}
@@ -169,7 +169,7 @@ def test_colours_are_set_anew_on_every_line(base):
 
 
 def masks_entry():
-    from weatherman.training.models import model_entry
+    from weatherman.models.registry import model_entry
     return model_entry(MODEL)
 
 
@@ -288,8 +288,8 @@ def test_no_validation_set(unread):
 # --- planted: the plan and the machine ---
 
 def test_rows_that_stay_half_empty():
+    from weatherman.preflight.plan_checks import check_packing
     from weatherman.training.packing import pack
-    from weatherman.training.plan_checks import check_packing
     settings = SimpleNamespace(packing=True, seed=1, max_tokens=100)
     full, empty = (check_packing(pack([length] * 200, settings), 9) for length in (50, 60))
     assert (full.state, empty.state) == ("good", "mend") and "60.0% full" in empty.found

@@ -17,11 +17,11 @@ from remote_mac import SECRETS, needs_tmux, wait_for
 from test_preflight import MODEL, byte_tokenizer
 from weatherman.checkpoints import SEAL, is_whole
 from weatherman.cli import GateError, UserError
-from weatherman.machines import follow
-from weatherman.machines.layers import ReachError
 from weatherman.manifest import describe_file
+from weatherman.preflight import rented
+from weatherman.remote import follow
+from weatherman.remote.layers import ReachError
 from weatherman.schemas import training_config
-from weatherman.training import rented
 
 pytestmark = [pytest.mark.machine, *needs_tmux]
 
@@ -80,6 +80,7 @@ STAGES = [{"name": "setup", "argv": ["bash", "setup_remote.sh", "--cpu"]},
                                      "smollm2-135m", "--set", "cost.usd_per_hour=36.0"]},
           {"name": "evaluate", "argv": [".venv-cpu/bin/python", "scripts/eval_model.py", "toy.run"]}]
 FLAGS = ["--model", "smollm2-135m"]
+SUPERVISOR = ["scripts/remote_job.py", *(path.relative_to(REPO).as_posix() for path in REPO.glob("scripts/weatherman/box/*.py"))]
 
 
 def place_job(mac, steps=24, **changes):
@@ -88,7 +89,7 @@ def place_job(mac, steps=24, **changes):
            "stop_argv": None, "stop_wait_s": None, **changes}
     write(mac.box.repo, {"data/processed/test.jsonl": "{}\n"})
     write(mac.box.far, {"toy.py": TOY, "steps": str(steps), "setup_remote.sh": SETUP, "adapters/jobs/toy.run/job.json": json.dumps(job),
-                        "scripts/remote_job.py": (REPO / "scripts/remote_job.py").read_bytes(),
+                        **{name: (REPO / name).read_bytes() for name in SUPERVISOR},
                         ".env": "".join(f"{name}={value}\n" for name, value in SECRETS.items())})
     (mac.box.far / ".env").chmod(0o600)
 
@@ -135,27 +136,27 @@ def test_nothing_is_stopped_before_everything_is_here(mac):
 
 
 def test_through_cuts_kills_and_lost_terminals(mac):
-    """The link breaks at random; the tmux server goes with all it runs, as by a power cut; then it goes in order, and hangs up. The run
-    goes on each time from its newest checkpoint, and in the end both sides are equal."""
+    """The link breaks at random; the tmux server goes with all it runs, as by a power cut, and the run goes on from its newest
+    checkpoint; then the server goes alone, and nothing stops. In the end both sides are equal."""
     link, rng, cuts, waits = SlowLink(mac.box.port, rate=10**9), random.Random(6), [], []
     mac.box.configure(setup="cpu", usd_per_hour=36.0, port=link.port)
     place_job(mac, steps=36)
     follower = mac.start(*FLAGS)
-    for fault, reached in ((mac.power_cut, 13), (mac.hang_up, 26)):
+    for fault, reached, starts in ((mac.power_cut, 13, 1), (mac.hang_up, 26, 0)):
         while mac.steps() < reached:
             assert follower.poll() is None and len(waits) < 60
             waits.append(time.sleep(rng.uniform(0.5, 2)))
             if len(cuts) < reached / 6:  # some in every part of the run
                 cuts.append(link.cut())
-        boots = mac.status()["boot"]
+        boots, steps = mac.status()["boot"], mac.steps()
         fault()
-        wait_for(lambda: mac.status()["boot"] > boots)  # noqa: B023
+        wait_for(lambda: mac.status()["boot"] >= boots + starts and mac.steps() > (0 if starts else steps))  # noqa: B023
     out, err = follower.communicate(timeout=90)
     assert follower.returncode == 0, err
-    assert len(cuts) >= 3 and mac.status()["boot"] >= 3 and mac.same()
-    assert err.count("the job's supervisor is gone") >= 3, err  # the first time it was only not started yet
+    assert len(cuts) >= 3 and mac.status()["boot"] == 2 and mac.same()
+    assert err.count("the job's supervisor is gone") == 2, err  # the first time it was only not started yet
     resumed = [int(step) for step in re.findall(r"^from step (\d+)$", (mac.job / "job.log").read_text(), re.MULTILINE)]
-    assert resumed == sorted(resumed) and resumed[1] >= 10 and resumed[-1] >= 20
+    assert len(resumed) == 2 and resumed[1] >= 10
 
 
 def test_from_the_first_check_until_the_money_is_spent_and_on_with_a_larger_budget(mac):

@@ -20,7 +20,7 @@ import yaml
 
 from paths import CONFIGS_DIR, REPO_DIR
 from weatherman import schemas
-from weatherman.machines import inventory
+from weatherman.remote import inventory
 
 SKY = importlib.util.find_spec("sky")
 needs_sky = pytest.mark.skipif(SKY is None, reason="SkyPilot's schema is not installed here: ./setup_local.sh --add sky")

@@ -8,7 +8,7 @@ import pytest
 
 from loopback import needs_sshd, tree, write
 from test_sync import sync_here
-from weatherman.machines.surplus import folder_of
+from weatherman.remote.surplus import folder_of
 
 pytestmark = pytest.mark.machine
 

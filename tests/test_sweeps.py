@@ -90,3 +90,19 @@ def test_every_key_has_a_reader():
     # A scenario is read by the function of its name.
     unread = {key for key in keys - READ_ELSEWHERE if not re.search(rf"\.{key}\b|[\"']{key}[\"']|^def {key}\(talk", code, re.M)}
     assert not unread, f"no code reads: {sorted(unread)}"
+
+
+# A room imports the basics, itself and those before it. `box` runs where nothing is installed, so it stands alone.
+ROOMS = ["box", "corpus", "dialogue", "machines", "remote", "models", "training", "preflight", "evaluation", "serving"]
+
+
+def test_rooms_import_one_way():
+    modules = sorted((SCRIPTS_DIR / "weatherman").glob("*/*.py"))
+    assert len(modules) > 100 and {path.parent.name for path in modules} <= set(ROOMS)
+    wrong = []
+    for path in modules:
+        allowed = ROOMS[:ROOMS.index(path.parent.name) + 1] if path.parent.name != "box" else ["box"]
+        for room in re.findall(r"^\s*(?:from|import) weatherman\.(\w+)", path.read_text(), re.M):
+            if room in ROOMS and (room not in allowed or (room == "box") != (path.parent.name == "box")):
+                wrong.append(f"{path.relative_to(SCRIPTS_DIR)} imports {room}")
+    assert not wrong

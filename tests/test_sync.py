@@ -16,7 +16,7 @@ import pytest
 
 from loopback import SlowLink, needs_sshd, tree, wait_for, write
 from weatherman.cli import run
-from weatherman.machines import hosts, sync
+from weatherman.remote import hosts, sync
 
 pytestmark = pytest.mark.machine
 

@@ -23,13 +23,13 @@ from limits import as_people, leave_room, small_disk
 from loopback import SlowLink, needs_sshd, tree, wait_for, write
 from test_sync import FLIP, HOSTILE
 from weatherman.cli import UserError
-from weatherman.machines import hosts, pipe, sync, transfer
-from weatherman.machines.far_files import far_manifest
-from weatherman.machines.hosts import Host
-from weatherman.machines.inventory import PARTIAL_DIR, PARTS_DIR
-from weatherman.machines.ssh import connected
-from weatherman.machines.sync import Sync
-from weatherman.machines.transfer import Box
+from weatherman.remote import hosts, pipe, sync, transfer
+from weatherman.remote.far_files import far_manifest
+from weatherman.remote.hosts import Host
+from weatherman.remote.inventory import PARTIAL_DIR, PARTS_DIR
+from weatherman.remote.ssh import connected
+from weatherman.remote.sync import Sync
+from weatherman.remote.transfer import Box
 
 pytestmark = [pytest.mark.machine, needs_sshd]
 

@@ -1,6 +1,7 @@
 """validate_environment.py: every mismatch at once, libraries that do not work, tools, PYTHONSAFEPATH."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from paths import REPO_DIR, SCRIPTS_DIR
 from weatherman.cli import UserError
 from weatherman.machines import exercises, lockfile, machine
 from weatherman.machines.storage import FAILURE, FINE, WARNING
+from weatherman.remote import programs
 
 
 def validate(*arguments, **environment):
@@ -124,27 +126,28 @@ def test_safe_path_is_found_and_explained():
 
 def test_tools_missing_or_broken(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert machine.rsync()[0] == machine.ssh()[0] == WARNING
+    assert programs.rsync()[0] == programs.ssh()[0] == WARNING
     assert machine.bash()[0] == FAILURE
     fake(tmp_path, "rsync", "echo 'unknown option' >&2; exit 1")
     fake(tmp_path, "ssh", "exit 255")
     fake(tmp_path, "bash", "echo '3.1.17(1)-release'")
-    assert "unknown option" in machine.rsync()[1]
-    assert "does not take the options" in machine.ssh()[1]
+    assert "unknown option" in programs.rsync()[1]
+    assert "does not take the options" in programs.ssh()[1]
     assert machine.bash() == (FAILURE, "3.1.17(1)-release; 3.2 or later is needed")
 
 
 def test_rsync_that_copies_nothing_is_not_good(tmp_path, monkeypatch):
     fake(tmp_path, "rsync", "exit 0")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert machine.rsync()[0] == WARNING
+    assert programs.rsync()[0] == WARNING
 
 
 @pytest.mark.parametrize("tool", ["bash", "rsync", "ssh"])
 def test_tools_of_this_machine(tool):
-    if not machine.shutil.which(tool):
+    if not shutil.which(tool):
         pytest.skip(f"{tool} is not installed (sudo apt-get install rsync openssh-client)")
-    assert getattr(machine, tool)()[0] == FINE
+    check = machine.bash if tool == "bash" else getattr(programs, tool)
+    assert check()[0] == FINE
 
 
 @pytest.mark.parametrize("mode, outcome", [(0o600, FINE), (0o400, FINE), (0o644, WARNING), (0o640, WARNING)])

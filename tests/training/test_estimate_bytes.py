@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from paths import CONFIGS_DIR
+from weatherman.models.templates import Encoded
 from weatherman.schemas import load_file
 from weatherman.training import estimate, packing, sft
 from weatherman.training.modeling import in_float32, spare_input_copies
-from weatherman.training.templates import Encoded
 
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHAPE = SimpleNamespace(layers=4, hidden=96, intermediate=320, heads=6, kv_heads=2, head_size=16, vocabulary=512)
@@ -139,6 +139,6 @@ def test_rows_are_those_of_trls_packing(count, longest, row):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a card to probe")
 def test_a_probe_without_a_card_says_so(tmp_path):
     from weatherman.cli import UserError
-    from weatherman.training.probe import measured
+    from weatherman.preflight.probe import measured
     with pytest.raises(UserError, match="this machine shows none"):
         measured(None, None, {}, tmp_path, 20)

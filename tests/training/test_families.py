@@ -6,9 +6,9 @@ import pytest
 from paths import TEMPLATES_DIR
 from training.conftest import NAME, RESULT, chat, tool_chat
 from training.makers import MAKERS
-from weatherman.training.faults import TemplateFault
-from weatherman.training.models import model_entry
-from weatherman.training.templates import IGNORED, check_prompts, encode, encode_all, encode_rows, prompt_ids, rows
+from weatherman.models.faults import TemplateFault
+from weatherman.models.registry import model_entry
+from weatherman.models.templates import IGNORED, check_prompts, encode, encode_all, encode_rows, prompt_ids, rows
 
 LLAMA, MISTRAL, QWEN = MAKERS
 TINYLLAMA = "tinyllama-1.1b-chat"

@@ -8,8 +8,8 @@ from config_loader import ConfigError
 from llmcustoms import HardwareDetector
 from paths import CONFIGS_DIR
 from weatherman.cli import UserError
+from weatherman.models.registry import model_entry
 from weatherman.training.hardware import GIB, Hardware, capped, detect, machine_memory, micro_batch, parse_gigabytes, parse_switch, suggest
-from weatherman.training.models import model_entry
 
 CARD = Hardware("cuda", "a card", 24 * GIB, 8)
 

@@ -15,9 +15,9 @@ from hub_server import FILES
 from llmcustoms import Config, FineTuner, ModelManager
 from weatherman.cli import UserError
 from weatherman.dialogue.teacher import Teacher, load_settings
-from weatherman.training import download
+from weatherman.models import download
+from weatherman.models.registry import model_entry
 from weatherman.training.environment import KEYS
-from weatherman.training.models import model_entry
 
 HUB_MODEL = "tinyllama-1.1b-chat"
 QUICK = ["training.max_steps=4", "training.eval_steps=2", "training.save_steps=2", "training.learning_rate=0.01",

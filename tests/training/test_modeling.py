@@ -8,12 +8,12 @@ from config_loader import ConfigError
 from paths import CONFIGS_DIR
 from training.conftest import chat, words
 from weatherman.cli import UserError
+from weatherman.models.registry import model_entry, package_gguf
+from weatherman.models.templates import IGNORED, Encoded, encode
 from weatherman.schemas import load_file
 from weatherman.training import modeling, sft
 from weatherman.training.modeling import fill_passes, held_out_losses, load_base, mean_loss, read_adapter, resolve_compute
-from weatherman.training.models import model_entry, package_gguf
 from weatherman.training.sft import accumulation, lora_config, sft_arguments
-from weatherman.training.templates import IGNORED, Encoded, encode
 
 
 def config(*overrides):

@@ -4,8 +4,8 @@ import torch
 
 from paths import CONFIGS_DIR
 from training.conftest import chat, words
+from weatherman.models.templates import encode
 from weatherman.training.attention import register
-from weatherman.training.templates import encode
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from config_loader import ConfigError, Layer, load_config, read_layer, resolve
 from paths import CONFIGS_DIR
 from training.conftest import RESULT, TOOLS
 from weatherman.cli import GateError, UserError
+from weatherman.models.templates import IGNORED, Encoded, TemplateFault
 from weatherman.records import PreferencePair, check
 from weatherman.training import preference
 from weatherman.training.modeling import load_base
 from weatherman.training.sft import lora_config
-from weatherman.training.templates import IGNORED, Encoded, TemplateFault
 from weatherman.training_schemas import SMOOTHED, Compute, Preference, PreferenceConfig, PreferenceRun, Quantization
 
 CALL = {"role": "assistant", "content": "", "tool_calls": [{"id": "a1B2c3D4e", "type": "function", "function": {

@@ -23,8 +23,8 @@ FLAGS += ["--set", "compute.dtype=float32"]
 
 def fill(mac, model):
     """Give the Mac datasets that the preflight accepts and a tokenizer, and the box a model, an environment and secrets."""
-    from weatherman.training import model_files
-    from weatherman.training.models import model_entry, package_gguf
+    from weatherman.models import model_files
+    from weatherman.models.registry import model_entry, package_gguf
     write_splits(mac.box.repo)
     for pattern in ("requirements-*", "setup_remote.sh", "environment-remote.yml"):
         for path in REPO.glob(pattern):

@@ -7,9 +7,9 @@ import train
 from paths import CONFIGS_DIR
 from training.conftest import NAME, QUICK, metrics, unfinished_copy
 from weatherman.files import sha256_file
+from weatherman.models.templates import read_chat
 from weatherman.schemas import load_file as load_config_file
 from weatherman.training import job, session
-from weatherman.training.templates import read_chat
 
 # Constant and far too high: the held-out loss falls for a few updates and then rises.
 TOO_FAST = [*QUICK, "--set", "training.learning_rate=0.05", "--set", "training.scheduler=constant", "--set", "training.eval_steps=1",

@@ -8,13 +8,13 @@ from transformers import TrainerState
 from paths import CONFIGS_DIR
 from training.conftest import NAME
 from weatherman.cli import UserError
+from weatherman.models.registry import model_entry
+from weatherman.models.templates import Encoded
 from weatherman.schemas import load_file
 from weatherman.training import job, sft
 from weatherman.training.estimate import find_gpu
 from weatherman.training.modeling import load_base
-from weatherman.training.models import model_entry
 from weatherman.training.monitor import out_of_patience
-from weatherman.training.templates import Encoded
 from weatherman.training_schemas import Compute, Lora, Quantization, Training
 
 TRAINING = {"epochs": 2.0, "max_steps": 3, "micro_batch": 3, "effective_batch": 6400, "learning_rate": "1.0e-5", "scheduler": "linear",

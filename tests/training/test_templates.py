@@ -5,9 +5,9 @@ import pytest
 
 from training.conftest import RESULT, chat, tool_chat
 from weatherman.cli import GateError, UserError
-from weatherman.training.faults import TemplateFault, spans
-from weatherman.training.models import model_entry
-from weatherman.training.templates import IGNORED, check_tokenizer, encode, encode_all
+from weatherman.models.faults import TemplateFault, spans
+from weatherman.models.registry import model_entry
+from weatherman.models.templates import IGNORED, check_tokenizer, encode, encode_all
 
 
 def trained_text(tokenizer, encoded):

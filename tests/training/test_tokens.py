@@ -6,9 +6,9 @@ import pytest
 
 from training.conftest import chat, tool_chat
 from training.makers import MAKERS
-from weatherman.training.faults import TemplateFault
-from weatherman.training.templates import IGNORED, encode, encode_rows, one_call_a_turn, takes_parallel_calls
-from weatherman.training.tokens import count, how_to_get, tokenizer_folder
+from weatherman.models.faults import TemplateFault
+from weatherman.models.templates import IGNORED, encode, encode_rows, one_call_a_turn, takes_parallel_calls
+from weatherman.models.tokens import count, how_to_get, tokenizer_folder
 
 TEXTS = ["It is 21.4 °C in São Paulo, and 65 % humid.", "  Two  spaces,\n\n\ta tab — “quotes”, ½ and 😀.",
          '{"latitude": -9.1, "time": ["2026-06-16"], "a": null}', "I'LL NEVER, she'd said; 1234567 don't."]

@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 
 import verify_model
 from conftest import NAME
-from weatherman.training import model_files
-from weatherman.training.models import model_entry
+from weatherman.models import model_files
+from weatherman.models.registry import model_entry
 from weatherman.training.verify import check_config, check_files, check_forward, check_tokenizer, check_weights, verify
 
 OTHER = "org--tiny"  # a model that the registry does not know: its shape is its own

@@ -23,7 +23,7 @@ def local_model(name):
     Python or .venv-cpu's, whichever has torch. Raises UserError where neither has, and when the process ends.
     """
     from weatherman.dialogue.teacher import Reply
-    from weatherman.training.models import model_entry
+    from weatherman.models.registry import model_entry
     python = Path(sys.executable if importlib.util.find_spec("torch") else CPU_PYTHON)
     if not python.is_file():
         raise UserError(f"{name}: a model that is run here needs torch, and neither this Python nor .venv-cpu has it.",
@@ -58,8 +58,8 @@ def local_model(name):
 
 def main(argv=None):
     """Load the model and answer until stdin ends. stdout is the parent's: what libraries print goes to stderr."""
+    from weatherman.models.registry import model_entry, model_folder
     from weatherman.serving.engine import generate, load_chat_model
-    from weatherman.training.models import model_entry, model_folder
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     name = (argv or sys.argv[1:])[0]

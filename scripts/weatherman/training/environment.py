@@ -47,7 +47,7 @@ def validate(config):
 
 def known_model(name, key):
     """Return the name of a model, or "auto". Raises ConfigError for an unknown one."""
-    from weatherman.training.models import model_entry
+    from weatherman.models.registry import model_entry
     if name != "auto":
         model_entry(name)
     return name

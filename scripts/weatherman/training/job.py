@@ -36,9 +36,9 @@ def prepare(resolved, records, names=None, chosen=None):
     names: how messages call the records' files. chosen: what "auto" became when the run began, for a run that is resumed.
     Every conversation has passed every check of templates.py. Raises UserError, GateError and ConfigError.
     """
-    from weatherman.training.models import model_entry, model_folder
+    from weatherman.models.registry import model_entry, model_folder
+    from weatherman.models.templates import encode_all, load_tokenizer
     from weatherman.training.quiet import quiet_libraries
-    from weatherman.training.templates import encode_all, load_tokenizer
     from weatherman.training.trackers import check_trackers
     config = resolved.values
     check_backend(config.backend)

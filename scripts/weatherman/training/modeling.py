@@ -5,8 +5,8 @@ import math
 import time
 
 from weatherman.cli import UserError, progress
+from weatherman.models.templates import IGNORED
 from weatherman.training import attention, distributed
-from weatherman.training.templates import IGNORED
 
 TRIAL_ROWS, TRIAL_WIDTH = 256, 768  # tokens and hidden size of the trial product: a small model's, 0.6 GFLOP
 PASS_TOKENS = 2048                  # of a pass of held_out_losses: at a vocabulary of 128,256 its logits take at most 1.6 GB

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weatherman.cli import GateError
-from weatherman.training import distributed, faults, templates
-from weatherman.training.faults import TemplateFault
+from weatherman.models import faults, templates
+from weatherman.models.faults import TemplateFault
+from weatherman.models.templates import IGNORED, Encoded
+from weatherman.training import distributed
 from weatherman.training.modeling import held_out_losses
 from weatherman.training.sft import loop_arguments
-from weatherman.training.templates import IGNORED, Encoded
 from weatherman.training.trainer import Care, trainer_class
 
 

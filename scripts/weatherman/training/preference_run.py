@@ -33,10 +33,10 @@ def prepare(resolved, pairs, source, names, chosen=None):
     source: folder of the supervised run. names: how messages call the pairs' files. chosen: what "auto" became when the run began.
     Raises UserError when the base is not the one the adapter was trained on, GateError at faulty pairs.
     """
-    from weatherman.training.models import model_entry, model_folder
+    from weatherman.models.registry import model_entry, model_folder
+    from weatherman.models.templates import load_tokenizer
     from weatherman.training.quiet import quiet_libraries
     from weatherman.training.runs import base_model, read_run
-    from weatherman.training.templates import load_tokenizer
     from weatherman.training.trackers import check_trackers
     config = resolved.values
     check_trackers(config.report_to)

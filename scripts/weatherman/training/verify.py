@@ -5,7 +5,7 @@ import os
 
 from weatherman.cli import UserError, progress
 from weatherman.machines.storage import FAILURE, FINE, GB, WARNING
-from weatherman.training import model_files
+from weatherman.models import model_files
 
 SENTENCE = ("The capital of France is Paris, and the capital of Italy is Rome. When it rains, people open their umbrellas, "
             "and when the sun comes out again, they close them.")
@@ -103,7 +103,7 @@ def check_tokenizer(folder, entry):
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # it warns that there is no torch; tokenizers need none
     from transformers import AutoTokenizer
 
-    from weatherman.training import templates
+    from weatherman.models import templates
     try:
         tokenizer = templates.load_tokenizer(folder, entry) if entry else AutoTokenizer.from_pretrained(folder)
         size, room = len(tokenizer), json.loads((folder / "config.json").read_bytes()).get("vocab_size", 0)

@@ -3,9 +3,9 @@ import shutil
 
 from paths import base_dir, folder
 from weatherman.machines.storage import FAILURE, GB, check_storage, quota_from_environment
+from weatherman.models.tokens import PROMPTS
+from weatherman.preflight.data_checks import GOOD, MEND, NOTE, SKIPPED, Check, listed
 from weatherman.training import estimate
-from weatherman.training.preflight import GOOD, MEND, NOTE, SKIPPED, Check, listed
-from weatherman.training.tokens import PROMPTS
 
 LEAST_FILL = 0.99    # of the rows' room; asked from FEW_ROWS on, as the last row of each lot stays emptier
 FEW_ROWS = 100

@@ -11,9 +11,9 @@ import shlex
 import tarfile
 
 from weatherman.cli import UserError
-from weatherman.machines.far_files import enter
-from weatherman.machines.inventory import PARTS_DIR, printable
-from weatherman.machines.watch import far_run
+from weatherman.remote.far_files import enter
+from weatherman.remote.inventory import PARTS_DIR, printable
+from weatherman.remote.watch import far_run
 
 BATCH_BYTES = 4_000_000  # of small files in one tar; a larger file goes alone and resumes at the byte
 BATCH_FILES = 500

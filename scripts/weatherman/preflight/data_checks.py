@@ -11,7 +11,7 @@ from weatherman.dialogue.figures import composition
 from weatherman.dialogue.mixture import SPLITS, STEP_OF, check_strands, kind_of, strand_of
 from weatherman.files import read_jsonl, sha256_file
 from weatherman.manifest import check_input, read_manifest
-from weatherman.training.templates import read_chat
+from weatherman.models.templates import read_chat
 
 GOOD, NOTE, MEND, SKIPPED = "good", "note", "mend", "skipped"
 SHOWN = 3

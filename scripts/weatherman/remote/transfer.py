@@ -15,15 +15,17 @@ import time
 from pathlib import Path
 
 from weatherman.cli import UserError, log
-from weatherman.machines import pipe
-from weatherman.machines.far_files import delete_far, far_manifest, far_script, list_far, make_far_folder
-from weatherman.machines.inventory import PARTIAL_DIR
-from weatherman.machines.layers import ssh_error
-from weatherman.machines.ssh import SSH_FAILED, ssh_command
-from weatherman.machines.watch import CHUNK_BYTES, STALL_S, installed, terminal, watched
 from weatherman.manifest import SYNCED_FROM, git_state
+from weatherman.remote import pipe
+from weatherman.remote.far_files import delete_far, far_manifest, far_script, list_far, make_far_folder
+from weatherman.remote.inventory import PARTIAL_DIR
+from weatherman.remote.layers import ssh_error
+from weatherman.remote.ssh import SSH_FAILED, ssh_command
+from weatherman.remote.watch import CHUNK_BYTES, STALL_S, installed, terminal, watched
 
 LEAST_BYTES = 1024       # fewer in STALL_S are rsync's own keep-alives: 4 bytes each, one every half of its --timeout
+# What rsync 2.6.9 and every openrsync have. -I: files differ, although times and sizes may agree. No -l: links do not travel.
+RSYNC_OPTIONS = ("-Ipt", "-0", "--files-from=names")
 RSYNC_TIMEOUT_S = 120    # ends the far rsync when the link has gone, so that it puts away what has arrived
 PARTLY = (23, 24)        # rsync's exit statuses for "some files did not move"; the manifests tell which, and why it matters
 PROBE_S, PROBE_BYTES = 2, 8_000_000  # of the link, for --dry-run
@@ -135,9 +137,8 @@ def _locked(counter):
 @functools.cache
 def rsync_command():
     """Return rsync with the options that the installed one has of those we want."""
-    # The first are all that rsync 2.6.9 and every openrsync have too. -I: files differ, although times and sizes may agree.
-    # No -l: links do not travel. --no-implied-dirs: no link to a folder is replaced.
-    command = ["rsync", "-Ipt", "-0", "--files-from=names", f"--timeout={RSYNC_TIMEOUT_S}", "-e", "./ssh"]
+    command = ["rsync", *RSYNC_OPTIONS, f"--timeout={RSYNC_TIMEOUT_S}", "-e", "./ssh"]
+    # No link to a folder is replaced.
     if rsync_accepts("--no-implied-dirs"):
         command.append("--no-implied-dirs")
     if rsync_accepts(f"--partial-dir={PARTIAL_DIR}"):

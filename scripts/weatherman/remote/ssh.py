@@ -1,4 +1,4 @@
-"""Reach a machine of configs/hosts.yaml over ssh. Every failure names the layer that failed (weatherman/machines/layers.py)."""
+"""Reach a machine of configs/hosts.yaml over ssh. Every failure names the layer that failed (weatherman/remote/layers.py)."""
 import contextlib
 import os
 import re
@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from weatherman.machines.hosts import Host
-from weatherman.machines.layers import CONNECT_TIMEOUT_S, ReachError, ssh_error
-from weatherman.machines.providers import current_address
+from weatherman.remote.hosts import Host
+from weatherman.remote.layers import CONNECT_TIMEOUT_S, ReachError, ssh_error
+from weatherman.remote.providers import current_address
 
 KEEP_ALIVE_S = 15    # seconds between keep-alives; after KEEP_ALIVE_COUNT unanswered ones ssh gives the connection up
 KEEP_ALIVE_COUNT = 4

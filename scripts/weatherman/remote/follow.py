@@ -5,9 +5,9 @@ import sys
 import time
 
 from weatherman.cli import UserError, log
-from weatherman.machines import remote_run
-from weatherman.machines.inventory import printable
-from weatherman.machines.outcome import minutes
+from weatherman.remote import job
+from weatherman.remote.inventory import printable
+from weatherman.remote.outcome import minutes
 
 FIRST_POLL_S, POLL_S = 0.5, 4  # the pause between two looks grows from one to the other while nothing happens
 LONGEST_WAIT_S = 60   # between two tries to reach a machine that does not answer
@@ -80,7 +80,7 @@ def until_answered(work, screen, deadline=None):
         try:
             found = work()
         except UserError as error:
-            if not remote_run.will_pass(error):
+            if not job.will_pass(error):
                 raise
             if lost_at is None:
                 lost_at = time.monotonic()
@@ -113,9 +113,9 @@ class Supervisor:
             return
         if self.starts == STARTS:
             raise UserError(f"{self.far.host}: the job's supervisor was started {STARTS} times, and is gone again.",
-                            f"look there: tail -n 50 {remote_run.JOBS}/{self.run}/job.log")
+                            f"look there: tail -n 50 {job.JOBS}/{self.run}/job.log")
         self.screen.line("the job's supervisor is gone (killed, a reboot, or a lost tmux server): starting it again, the job goes on")
-        remote_run.start(self.far, self.run)
+        job.start(self.far, self.run)
         self.starts, self.started_at, self.boots = self.starts + 1, time.monotonic(), boots_of(look)
 
 
@@ -133,9 +133,9 @@ def follow(far, results, screen, boots=None):
     run, log_from, deadline, pause_s = results.run, -1, None, FIRST_POLL_S
     supervisor = Supervisor(far, run, screen, boots)
     while True:
-        look = until_answered(functools.partial(remote_run.look_at_job, far, run, log_from), screen, deadline)
+        look = until_answered(functools.partial(job.look_at_job, far, run, log_from), screen, deadline)
         if look.job is None:
-            raise UserError(f"{far.host}: the job is not there any more ({remote_run.JOBS}/{run}/job.json).",
+            raise UserError(f"{far.host}: the job is not there any more ({job.JOBS}/{run}/job.json).",
                             "the same command again: it begins anew, from the checkpoints that are here")
         screen.money(look)
         screen.output(look.log)
@@ -166,12 +166,12 @@ def bring_home(far, results, screen):
     """
     failures, stored = 0, None
     while True:
-        look = until_answered(functools.partial(remote_run.look_at_job, far, results.run), screen)
+        look = until_answered(functools.partial(job.look_at_job, far, results.run), screen)
         try:
             return look, *results.everything(look.sealed)
         except UserError as error:
             before, stored = stored, results.stored_bytes()
-            failures = 0 if remote_run.will_pass(error) or stored != before else failures + 1
+            failures = 0 if job.will_pass(error) or stored != before else failures + 1
             if failures == FETCH_TRIES:
                 raise
             screen.once(f"not everything is here yet, trying again: {error}")
@@ -179,7 +179,7 @@ def bring_home(far, results, screen):
 
 
 def _deadline(look):
-    limit = remote_run.limit_s(look.job)
+    limit = job.limit_s(look.job)
     if limit is None or look.status is None:
         return None
     return time.monotonic() + limit - look.status["spent_s"] + look.job["grace_s"] + AFTER_LIMIT_S

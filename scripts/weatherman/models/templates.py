@@ -11,8 +11,8 @@ from paths import TEMPLATES_DIR, show
 from weatherman.cli import GateError, UserError
 from weatherman.files import read_jsonl
 from weatherman.manifest import check_input
-from weatherman.training import faults
-from weatherman.training.faults import TemplateFault
+from weatherman.models import faults
+from weatherman.models.faults import TemplateFault
 
 IGNORED = -100  # the label that cross-entropy skips (torch.nn.CrossEntropyLoss, ignore_index)
 

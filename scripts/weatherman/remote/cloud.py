@@ -15,8 +15,8 @@ from pathlib import Path
 
 from weatherman.cli import UserError, log
 from weatherman.files import sha256_file
-from weatherman.machines.inventory import PARTS_DIR, printable, sort_listed
-from weatherman.machines.watch import STALL_S, terminal
+from weatherman.remote.inventory import PARTS_DIR, printable, sort_listed
+from weatherman.remote.watch import STALL_S, terminal
 
 MANIFEST = "MANIFEST.sha256"
 NOT_FOUND = 3  # rclone's exit status for a folder that is not there: https://rclone.org/docs/#exit-code

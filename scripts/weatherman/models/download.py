@@ -13,9 +13,9 @@ from paths import folder, show
 from weatherman.cli import UserError, log, progress
 from weatherman.files import CHUNK_BYTES
 from weatherman.machines.storage import FINE, GB, check_storage, quota_from_environment
-from weatherman.training import hub, model_files
-from weatherman.training.model_files import missing
-from weatherman.training.models import model_entry, package_gguf, registry, unpack_gguf
+from weatherman.models import hub, model_files
+from weatherman.models.model_files import missing
+from weatherman.models.registry import model_entry, package_gguf, registry, unpack_gguf
 
 MB = 10**6
 PROGRESS_BYTES = 2**20  # a try that brought so much was not in vain: it does not count as one of `tries`

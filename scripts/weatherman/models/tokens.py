@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 
 from paths import folder
+from weatherman.models.faults import TemplateFault
+from weatherman.models.registry import hub_command, model_entry
+from weatherman.models.templates import check_prompts, encode_rows, load_tokenizer
 from weatherman.parallel import batches, ordered_map
-from weatherman.training.faults import TemplateFault
-from weatherman.training.models import hub_command, model_entry
-from weatherman.training.templates import check_prompts, encode_rows, load_tokenizer
 
 BATCH = 64    # conversations a worker is sent at once
 PROMPTS = 400  # conversations whose prompts are rendered anew for every turn: a template that errs does so in all of a kind

@@ -7,7 +7,7 @@ from config_loader import ConfigError, load_config
 from paths import CONFIGS_DIR, folder, show
 from weatherman.cli import UserError, log
 from weatherman.files import sha256_file
-from weatherman.training import model_files
+from weatherman.models import model_files
 from weatherman.training_schemas import Models
 
 

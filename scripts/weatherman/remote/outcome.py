@@ -3,7 +3,7 @@ import json
 import re
 
 from paths import base_dir, show
-from weatherman.machines.remote_run import JOBS
+from weatherman.remote.job import JOBS
 
 STAGE_ENDED = re.compile(r"^== \S+ \S+ (\w+): ended with \d+ after ([\d,]+) s$", re.MULTILINE)  # as remote_job.py says it in job.log
 LOST = "lost: its supervisor is gone; the same command without --status starts it again"

@@ -8,8 +8,8 @@ import shlex
 from dataclasses import dataclass
 
 from weatherman.cli import UserError
-from weatherman.machines.layers import ReachError
-from weatherman.machines.ssh import far_path, far_sh
+from weatherman.remote.layers import ReachError
+from weatherman.remote.ssh import far_path, far_sh
 
 JOBS = "adapters/jobs"
 TMUX_SERVER = "weatherman"  # of its own, so that nothing of ours appears among the user's sessions

@@ -13,8 +13,8 @@ import threading
 import time
 
 from weatherman.cli import UserError
-from weatherman.machines.layers import ssh_error
-from weatherman.machines.ssh import SSH_FAILED, ssh_command
+from weatherman.remote.layers import ssh_error
+from weatherman.remote.ssh import SSH_FAILED, ssh_command
 
 STALL_S = 300  # also the longest that a far disk may take to read one large file before anything moves; hashing sends signs of life
 GRACE_S = 10   # rsync needs a moment to put away what has arrived

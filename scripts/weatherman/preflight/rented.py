@@ -9,13 +9,13 @@ from pathlib import Path
 from config_loader import ConfigError
 from paths import CONFIGS_DIR, REPO_DIR, SCRIPTS_DIR, base_dir, folder
 from weatherman.cli import GATE, GateError, UserError, log
-from weatherman.machines import equipment
-from weatherman.machines.inventory import DATA
-from weatherman.machines.remote_run import stages
 from weatherman.machines.storage import FAILURE, FINE
 from weatherman.manifest import describe_file
+from weatherman.models.registry import model_entry
+from weatherman.remote import equipment
+from weatherman.remote.inventory import DATA
+from weatherman.remote.job import stages
 from weatherman.training.estimate import find_gpu, gpus
-from weatherman.training.models import model_entry
 from weatherman.training.runs import STARTED, check_unchanged, default_name, read_json
 
 GRACE_S = 300       # for the last checkpoint, when time or money is spent

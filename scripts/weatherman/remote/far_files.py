@@ -7,8 +7,8 @@ import re
 import shlex
 
 from weatherman.cli import UserError
-from weatherman.machines.inventory import CODE, DATA, KEY_HEAD_BYTES, KEY_PATTERN, PRIVATE_KEY, UNREADABLE, printable, sort_listed
-from weatherman.machines.watch import STALL_S, far_run
+from weatherman.remote.inventory import CODE, DATA, KEY_HEAD_BYTES, KEY_PATTERN, PRIVATE_KEY, UNREADABLE, printable, sort_listed
+from weatherman.remote.watch import STALL_S, far_run
 
 NO_FOLDER, NO_HASH, CANNOT_WRITE = 66, 69, 73  # exit statuses of our far scripts, numbered as sysexits.h does
 ABSENT = "-"

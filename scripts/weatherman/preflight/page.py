@@ -3,8 +3,8 @@ from dataclasses import asdict
 
 from weatherman import html
 from weatherman.html import REPORT_STYLE, percent, section, table, tag, tile
+from weatherman.preflight.data_checks import GOOD, MEND, NOTE, SKIPPED
 from weatherman.training.estimate import MIB, gpus
-from weatherman.training.preflight import GOOD, MEND, NOTE, SKIPPED
 
 GIB = 1024 * MIB
 PARTS = {"weights": "frozen weights", "adapters": "adapters", "gradients": "their gradients", "optimizer": "optimiser",

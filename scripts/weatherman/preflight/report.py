@@ -3,9 +3,10 @@ from dataclasses import dataclass, field
 
 from weatherman.html import percent
 from weatherman.manifest import now
-from weatherman.training import cost, packing
-from weatherman.training.plan_checks import check_memory, check_packing, check_plan, check_tokens
-from weatherman.training.preflight import MEND
+from weatherman.preflight import cost
+from weatherman.preflight.data_checks import MEND
+from weatherman.preflight.plan_checks import check_memory, check_packing, check_plan, check_tokens
+from weatherman.training import packing
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections import defaultdict
 from weatherman import html
 from weatherman.dialogue.mixture import kind_of
 from weatherman.html import REPORT_STYLE, join, keys, tag
-from weatherman.training.templates import IGNORED, encode_rows
+from weatherman.models.templates import IGNORED, encode_rows
 
 TRAINED, PLAIN, CONTROL = "\033[1;30;46m", "\033[0m", "\033[2m"  # ANSI: black on cyan, as it was, dim
 OPEN, CLOSE = "⟦", "⟧"  # in place of colours where there are none

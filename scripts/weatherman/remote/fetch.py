@@ -6,11 +6,11 @@ from paths import base_dir, folder
 from weatherman.checkpoints import checkpoints, is_whole, step_of
 from weatherman.cli import UserError, log
 from weatherman.files import write_bytes
-from weatherman.machines import sync
-from weatherman.machines.far_files import list_far
-from weatherman.machines.inventory import list_local, printable
-from weatherman.machines.remote_run import ANSWER_TIMEOUT_S, JOBS
-from weatherman.machines.ssh import far_path, far_sh
+from weatherman.remote import sync
+from weatherman.remote.far_files import list_far
+from weatherman.remote.inventory import list_local, printable
+from weatherman.remote.job import ANSWER_TIMEOUT_S, JOBS
+from weatherman.remote.ssh import far_path, far_sh
 
 BESIDE = ("started.json", "config.resolved.yaml")  # without them, a checkpoint cannot be gone on with
 GROWING = ("metrics.jsonl", "train.log")           # written to all the time: no two looks at them agree, and any will do until the end

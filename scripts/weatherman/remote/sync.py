@@ -24,11 +24,11 @@ from pathlib import Path, PurePosixPath
 
 from paths import REPO_DIR, base_dir
 from weatherman.cli import DONE, MENDABLE, UserError, log, parser, print_error, run, table
-from weatherman.machines import cloud, surplus
-from weatherman.machines.hosts import find_host
-from weatherman.machines.inventory import CODE, DATA, PRIVATE_KEY, RESULTS, UNREADABLE, list_local, local_manifest, printable
-from weatherman.machines.ssh import connected
-from weatherman.machines.transfer import Box
+from weatherman.remote import cloud, surplus
+from weatherman.remote.hosts import find_host
+from weatherman.remote.inventory import CODE, DATA, PRIVATE_KEY, RESULTS, UNREADABLE, list_local, local_manifest, printable
+from weatherman.remote.ssh import connected
+from weatherman.remote.transfer import Box
 
 ROUNDS = 3  # a file that is written while it is copied gets so many tries
 

@@ -7,8 +7,8 @@ import sys
 
 from paths import base_dir
 from weatherman.cli import UserError, log
-from weatherman.machines.far_files import NoFolder
-from weatherman.machines.inventory import CODE, DATA, RESULTS, list_local, printable
+from weatherman.remote.far_files import NoFolder
+from weatherman.remote.inventory import CODE, DATA, RESULTS, list_local, printable
 
 SHELVES = ("jobs", "probes")  # of adapters/: folders that hold one folder a run, as adapters/ does
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from paths import folder, show
 from weatherman.cli import UserError
-from weatherman.training import model_files
-from weatherman.training.download import alone_in
-from weatherman.training.models import registry
+from weatherman.models import model_files
+from weatherman.models.download import alone_in
+from weatherman.models.registry import registry
 
 LEFTOVERS = (".part", ".incomplete")  # ours, and hf download's below .cache/huggingface
 WHOLE, TOKENIZER_ONLY, BROKEN, UNFINISHED, CACHED, LINK, OTHER = (
