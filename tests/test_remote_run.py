@@ -159,8 +159,11 @@ def test_through_cuts_kills_and_lost_terminals(mac):
     assert len(resumed) == 2 and resumed[1] >= 10
 
 
-def test_from_the_first_check_until_the_money_is_spent_and_on_with_a_larger_budget(mac):
-    """Preflight and sync are real. Spent: the checkpoint is here and the same command starts nothing; a larger budget goes on from it."""
+def test_from_the_first_check_until_the_money_is_spent_and_on_with_a_larger_budget_and_on_another_box(mac):
+    """Preflight and sync are real. Spent: the checkpoint is here and the same command starts nothing; a larger budget goes on from it.
+
+    Then the box is gone, and another one goes on from what is here.
+    """
     write_splits(mac.box.repo)
     byte_tokenizer(mac.box.repo / "models" / MODEL)
     write(mac.box.repo, {"setup_remote.sh": SETUP})
@@ -168,7 +171,8 @@ def test_from_the_first_check_until_the_money_is_spent_and_on_with_a_larger_budg
                                                                                             "micro_batch=1", "packing=false"))]
     config = training_config(remote_run.flags().parse_args(["gpu", *flags])).plain
     data = {split: describe_file(mac.box.repo / f"data/processed/{split}.jsonl") for split in ("train", "validation")}
-    write(mac.box.far, {"toy.py": TOY, "steps": "60", "begun.json": json.dumps({"config": config, "base_model": {}, "data": data})})
+    box = {"toy.py": TOY, "steps": "100", "begun.json": json.dumps({"config": config, "base_model": {}, "data": data})}
+    write(mac.box.far, box)
     status, out, err = mac.run(*flags, "--budget", "0.04", "--json")
     assert status == 3 and json.loads(out)["state"] == "spent" and "larger --budget" in err, err
     assert json.loads((mac.job / "job.json").read_text())["stages"][2]["argv"][-2:] == ["--set", "cost.usd_per_hour=36.0"]
@@ -182,8 +186,14 @@ def test_from_the_first_check_until_the_money_is_spent_and_on_with_a_larger_budg
     assert mac.run(*flags, "--budget", "0.04")[0] == 3 and mac.status()["boot"] == boots
     status, _, err = mac.run(*flags, "--budget", "1", "--set", "training.learning_rate=0.1")
     assert status == 1 and "training.learning_rate: 0.0002 -> 0.1" in err and mac.status()["boot"] == boots, err
+    status, out, err = mac.run(*flags, "--budget", "0.08")
+    assert status == 3 and mac.same() and f"from step {saved}" in err, err
+    saved = mac.steps()
+    shutil.rmtree(mac.box.far)
+    write(mac.box.far, box)
     status, out, err = mac.run(*flags, "--budget", "1")
-    assert status == 0 and mac.same() and f"from step {saved}" in err and "2.5000 -> 1.5000" in out, err
+    assert status == 0 and mac.same() and f"goes on there from checkpoint-{saved}" in err and "2.5000 -> 1.5000" in out, err
+    assert f"from step {saved}\n" in (mac.job / "job.log").read_text() and mac.steps() == 100
 
 
 def test_a_full_disk_there_fails_the_job_and_leaves_what_was_fetched(mac):
