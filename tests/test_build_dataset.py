@@ -257,9 +257,9 @@ def test_a_wrong_configuration_has_status_2(tmp_path, monkeypatch, capsys, value
 def test_a_model_without_its_tokenizer_is_said_plainly_everywhere(base, capsys):
     assert base.run("--set", "render.models=[llama-3.1-8b-instruct]") == 0
     error, card = capsys.readouterr().err, (base.processed / "README.md").read_text()
-    assert "llama-3.1-8b-instruct: tokens not measured, its tokenizer is not here." in error and "Try: hf download meta-llama" in error
+    assert "llama-3.1-8b-instruct: tokens not measured, its tokenizer is not here." in error and "scripts/download_model.py" in error
     notes = read_manifest(base.processed / "train.jsonl")["notes"]
-    assert notes["tokens"] == {} and notes["not measured"]["llama-3.1-8b-instruct"].startswith("hf download")
+    assert notes["tokens"] == {} and notes["not measured"]["llama-3.1-8b-instruct"].endswith("--tokenizer")
     assert "not measured: llama-3.1-8b-instruct" in card and "Not measured: llama-3.1-8b-instruct." in base.page()
     assert str(base.folder) not in card
 

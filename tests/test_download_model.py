@@ -78,6 +78,19 @@ def test_a_model_is_fetched_checked_recorded_and_then_skipped(base):
         assert not any(REPO in path for _, path, *_ in server.log[asked:])
 
 
+def test_the_tokenizer_alone_is_enough_for_the_mac(base):
+    with hub() as server:
+        done = command(base, server, REPO, "--tokenizer", "--json")
+        assert done.returncode == 0, done.stderr
+        here = {path.name for path in (base / "models" / NAME).iterdir()}
+        assert "tokenizer.json" in here and here < KEPT and not any(name.endswith(".safetensors") or name == "config.json" for name in here)
+        assert json.loads(done.stdout)["fetched_bytes"] == sum(len(FILES[name]) for name in here)
+        asked = len(server.log)
+        assert command(base, server, REPO, "--tokenizer").returncode == 0 and len(server.log) == asked
+        assert command(base, server, REPO).returncode == 0 and {path.name for path in (base / "models" / NAME).iterdir()} > KEPT
+    assert "comes with its package" in command(base, server, "smollm2-135m", "--tokenizer").stderr
+
+
 def test_the_token_does_not_go_to_the_cdn_and_is_never_shown(base, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
     with hub(gate="licence") as server:

@@ -318,7 +318,7 @@ def test_a_full_disk_where_training_runs(base, built, tmp_path, monkeypatch):
 def test_a_missing_tokenizer_is_no_go_and_says_what_was_skipped(unread):
     status, out, err = unread.run("--json")
     checks = json.loads(out)["checks"]
-    assert status == 3 and "hf download Qwen/Qwen2.5-7B-Instruct --include 'tokenizer*'" in err
+    assert status == 3 and "python scripts/download_model.py qwen2.5-7b-instruct --tokenizer" in err
     assert [check["what"] for check in checks if check["state"] == "skipped"] == ["conversations", "prompts", "packing", "plan",
                                                                                   "memory and cost"]
 

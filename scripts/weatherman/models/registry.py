@@ -37,14 +37,6 @@ def model_folder(name, entry):
     return unpack_gguf(package_gguf(entry.package), target)
 
 
-def hub_command(entry, target, files=""):
-    """Return the command that fetches a model, or the files of one pattern, at its pinned revision to the folder `target`."""
-    only = f" --include '{files}'" if files else ""
-    revision = f" --revision {entry.revision}" if entry.revision else ""
-    licence = " (accept its licence on the hub page first)" if entry.gated else ""
-    return f"hf download {entry.hub_id}{only}{revision} --local-dir '{target}'{licence}"
-
-
 def package_gguf(package):
     """Return the path of the GGUF file that a Python package carries, without importing the package."""
     found = importlib.util.find_spec(package)

