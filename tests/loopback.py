@@ -17,7 +17,7 @@ SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbi
 needs_sshd = pytest.mark.skipif(not (SSHD and shutil.which("rsync") and shutil.which("ssh-keygen")),
                                 reason="needs sshd and rsync: apt-get install -y openssh-server openssh-client rsync")
 # A repository that can sync itself. More files would only cost time: the far side starts two programs for each.
-FOLDERS = ("", "machines/", "__pycache__/", "machines/__pycache__/")
+FOLDERS = ("", "machines/", "remote/", "__pycache__/", "machines/__pycache__/", "remote/__pycache__/")
 COPIED = ["scripts/sync_*.sh", "scripts/paths.py", "scripts/config_loader.py", *(f"scripts/weatherman/{folder}*.py*" for folder in FOLDERS),
           "configs/hosts.example.yaml", "configs/paths_config.json", "configs/templates/*"]
 

@@ -26,7 +26,8 @@ class Mac:
     def start(self, *arguments):
         env = {**os.environ, "WEATHERMAN_BASE_DIR": "", "TMPDIR": str(self.box.tmp)}
         command = [sys.executable, self.box.repo / "scripts/remote_run.py", "gpu", "--run", self.name, *map(str, arguments)]
-        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+                                   preexec_fn=hears_ctrl_c)
         self.processes.append(process)
         return process
 
@@ -83,6 +84,11 @@ class Mac:
         for path in (self.job / "job.lock", self.job / "stage.lock"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
                 os.killpg(int(path.read_text()), signal.SIGKILL)
+
+
+def hears_ctrl_c():
+    """A shell has its background jobs ignore SIGINT, and so would these tests when they are one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from loopback import SlowLink, needs_sshd, tree, wait_for, write
+from weatherman import manifest
 from weatherman.cli import run
 from weatherman.remote import hosts, sync
 
@@ -31,7 +32,8 @@ def sync_here(box, direction, *arguments, base=None):
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(hosts, "HOSTS_FILE", box.repo / "configs/hosts.yaml")
         patch.setattr(hosts, "KNOWN_HOSTS", box.known_hosts.parent)
-        patch.setattr(sync, "REPO_DIR", box.repo)
+        for module in (sync, manifest):
+            patch.setattr(module, "REPO_DIR", box.repo)
         patch.setattr(tempfile, "tempdir", str(box.tmp))  # where the lock is: another test may sync with another "gpu"
         patch.setenv("WEATHERMAN_BASE_DIR", str(base or box.repo))
         status = run(sync.main, [direction, *arguments])
