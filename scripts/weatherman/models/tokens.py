@@ -83,7 +83,8 @@ def count(records, model, max_tokens, workers, prompts=frozenset()):
 
 
 def _count(model, max_tokens, batch):
-    return [_count_one(tokenizer_of(model), record, max_tokens, drawn) for record, drawn in batch]
+    tokenizer = tokenizer_of(model)  # once a batch: it reads the registry
+    return [_count_one(tokenizer, record, max_tokens, drawn) for record, drawn in batch]
 
 
 def _count_one(tokenizer, record, max_tokens, drawn):

@@ -28,7 +28,10 @@ def delete(sync, withheld, args):
                         f"scripts/sync_{sync.direction}_remote.sh {sync.side.name} --delete --yes")
     if not args.yes and input(f"Delete these {len(names):,} files {where}? [y/N] ").strip().lower() not in ("y", "yes"):
         return log("nothing was deleted")
-    sync.side.delete(names) if sync.direction == "to" else delete_here(names)
+    if sync.direction == "to":
+        sync.side.delete(names)
+    else:
+        delete_here(names)
     log(f"deleted {len(names):,} files {where}")
 
 
