@@ -295,13 +295,13 @@ def test_two_downloads_of_one_model(base):
 
     def wait_there(handler, data):
         entered.set()
-        handler.server.stopped.wait(1)
+        handler.server.stopped.wait(30)
         handler.whole(data)
 
     with hub(faults={"model.safetensors": [wait_there]}) as server:
-        first = threading.Thread(target=lambda: get(base, server.address, stall_s=5))
+        first = threading.Thread(target=lambda: get(base, server.address, stall_s=60))
         first.start()
-        assert entered.wait(5)
+        assert entered.wait(30)
         with pytest.raises(UserError, match="another process is working on this model"):
             get(base, server.address)
         done = command(base, server, "--prune", "--yes")

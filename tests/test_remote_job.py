@@ -144,8 +144,8 @@ def test_a_stage_that_does_not_end_in_its_grace_is_killed_with_its_children(job)
 def test_what_a_stage_leaves_behind_neither_holds_the_job_up_nor_lives_on(job):
     job.write(train="sleep 60 & echo $! > child")
     began = time.monotonic()
-    assert job.run()[0] == 0 and time.monotonic() - began < 8
-    assert not os.path.lexists(f"/proc/{(job.repo / 'child').read_text().strip()}/fd/1")  # a zombie has no files
+    assert job.run()[0] == 0 and time.monotonic() - began < 30
+    wait_for(lambda: not os.path.lexists(f"/proc/{(job.repo / 'child').read_text().strip()}/fd/1"))  # a zombie has no files
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, None])
