@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 
 from paths import base_dir
-from weatherman.cli import DONE, MENDABLE, UserError, parser, run
+from weatherman.cli import DONE, MENDABLE, parser, run
 from weatherman.machines.storage import FAILURE, check_storage, positive_gb, quota_from_environment
 
 
@@ -19,11 +19,7 @@ def main(argv=None):
     flags.add_argument("--quota-gb", metavar="N", type=positive_gb, help="size of the volume, where it reports more (or VOLUME_QUOTA_GB)")
     flags.add_argument("--json", action="store_true", help="print the result as one JSON object")
     args = flags.parse_args(argv)
-    try:
-        quota_gb = args.quota_gb or quota_from_environment()
-    except ValueError as error:
-        raise UserError(f"VOLUME_QUOTA_GB: {error}.", "VOLUME_QUOTA_GB=50 python scripts/check_storage.py") from None
-    result = check_storage(args.path, quota_gb)
+    result = check_storage(args.path, args.quota_gb or quota_from_environment())
     print(json.dumps(asdict(result)) if args.json else f"{result.outcome}: {result.path}: {result.message}")
     return MENDABLE if result.outcome == FAILURE else DONE
 

@@ -25,13 +25,12 @@ LOCKS = {"local": ["requirements-local.txt"],
 UNWANTED = {"local": ["torch", "triton"], "remote": [], "cpu": []}  # the Mac has data tools only
 SETUP = {"local": "./setup_local.sh", "remote": "./setup_remote.sh", "cpu": "./setup_remote.sh --cpu"}
 SIZE_GB = {"local": 1, "cpu": 1.5, "remote": 8}  # of an environment: it is part of the 30 GB that a run is planned for
-PYTHONS = ((3, 10), (3, 13))  # oldest and newest supported
 
 
 def check_python():
     """Return the row on the interpreter itself."""
     version = platform.python_version()
-    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+    if not machine.PYTHONS[0] <= sys.version_info[:2] <= machine.PYTHONS[1]:
         return [["python", FAILURE, f"{version}; 3.10-3.13 are supported"]]
     note = "; end of life reached, 3.11-3.13 work too" if sys.version_info[:2] == (3, 10) else ""
     return [["python", FINE, f"{version} in {show(sys.prefix)}{note}"]]
@@ -69,7 +68,7 @@ def check_machine(env):
     from weatherman.remote import programs
     tools = {"bash": machine.bash} if env == "remote" else {"bash": machine.bash, "rsync": programs.rsync, "ssh": programs.ssh}
     rows = [[name, *check()] for name, check in tools.items()]
-    beside = storage.existing_parent(base_dir()).stat().st_dev == Path(sys.prefix).stat().st_dev
+    beside = storage.same_volume(base_dir(), sys.prefix)
     disk = storage.check_storage(base_dir(), storage.quota_from_environment(), present_bytes=beside * int(SIZE_GB[env] * storage.GB))
     rows.append(["disk", disk.outcome, disk.message])
     if env == "remote":

@@ -8,6 +8,7 @@ import pytest
 
 from limits import as_people
 from paths import SCRIPTS_DIR
+from weatherman.cli import UserError
 from weatherman.machines import storage
 from weatherman.machines.storage import FAILURE, FINE, GB, WARNING
 
@@ -128,3 +129,9 @@ def test_quota_must_be_a_positive_number(text):
     if text:
         code, _, err = run_script(VOLUME_QUOTA_GB=text)
         assert code == 1 and "VOLUME_QUOTA_GB" in err and "Traceback" not in err
+
+
+def test_a_quota_that_is_no_number_is_mendable_for_every_script_that_reads_it(monkeypatch):
+    monkeypatch.setenv("VOLUME_QUOTA_GB", "fifty")
+    with pytest.raises(UserError, match="VOLUME_QUOTA_GB: could not convert"):
+        storage.quota_from_environment()

@@ -61,23 +61,15 @@ def settings(path):
 
 def room_rows(environment):
     """Return the rows on the disks. environment: its folder; what lies there already goes before it is made anew."""
-    try:
-        quota_gb = storage.quota_from_environment()
-    except ValueError as error:
-        raise UserError(f"VOLUME_QUOTA_GB: {error}.", "VOLUME_QUOTA_GB=50 ./setup_remote.sh") from None
+    quota_gb = storage.quota_from_environment()
     present = storage.used_bytes(environment)[0] if environment.is_dir() else 0
-    if same_volume(REPO_DIR, base_dir()):
+    if storage.same_volume(REPO_DIR, base_dir()):
         disk = storage.check_storage(base_dir(), quota_gb, present_bytes=present)
         return [["disk", disk.outcome, disk.message]]
     disk = storage.check_storage(base_dir(), quota_gb)
     free_gb = (storage.reported_free(REPO_DIR) + present) / GB
     return [["disk of outputs", disk.outcome, disk.message],
             [f"disk of {environment.name}", FINE if free_gb >= INSTALL_GB else FAILURE, f"{free_gb:,.1f} GB free; it takes {INSTALL_GB}"]]
-
-
-def same_volume(a, b):
-    """Return whether two paths, or the folders they will be made in, are on one volume."""
-    return storage.existing_parent(a).stat().st_dev == storage.existing_parent(b).stat().st_dev
 
 
 def driver_rows():

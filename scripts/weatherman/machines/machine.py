@@ -9,6 +9,7 @@ import sys
 from paths import REPO_DIR
 from weatherman.machines.storage import FAILURE, FINE, WARNING
 
+PYTHONS = ((3, 10), (3, 13))  # oldest and newest that an environment is made for
 LEAST_BASH = (3, 2)  # macOS ships this one
 INSTALL = "brew install {0}" if sys.platform == "darwin" else "sudo apt-get install {0}"
 

@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from weatherman.cli import describe_os_error
+from weatherman.cli import UserError, describe_os_error
 
 GB = 10**9  # bytes; clouds sell volumes in decimal gigabytes
 FINE_GB, LEAST_GB = 30, 20  # free space a whole run needs with room to spare, and at the very least: DESIGN §5
@@ -126,9 +126,17 @@ def _describe(free_bytes, present_bytes):
 
 
 def quota_from_environment():
-    """Return $VOLUME_QUOTA_GB as a number, None when it is not set. Raises ValueError when it is no positive number."""
+    """Return $VOLUME_QUOTA_GB as a number, None when it is not set. Raises UserError when it is no positive number."""
     text = os.environ.get("VOLUME_QUOTA_GB")
-    return positive_gb(text) if text else None
+    try:
+        return positive_gb(text) if text else None
+    except ValueError as error:
+        raise UserError(f"VOLUME_QUOTA_GB: {error}.", "export VOLUME_QUOTA_GB=50, the size of the volume in gigabytes") from None
+
+
+def same_volume(a, b):
+    """Return whether two paths, or the folders they will be made in, are on one volume."""
+    return existing_parent(a).stat().st_dev == existing_parent(b).stat().st_dev
 
 
 def positive_gb(text):

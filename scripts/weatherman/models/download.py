@@ -301,10 +301,7 @@ def check_space(target, files):
         coming += 0 if here.is_file() and here.stat().st_size == file.bytes else max(0, file.bytes - arrived)
     if not coming:
         return 0
-    try:
-        storage = check_storage(target, quota_from_environment())
-    except ValueError as error:
-        raise UserError(f"VOLUME_QUOTA_GB: {error}.", "export VOLUME_QUOTA_GB=50, the size of the volume in gigabytes") from None
+    storage = check_storage(target, quota_from_environment())
     if coming > storage.free_bytes:
         raise UserError(f"{show(target)}: {coming / GB:.2f} GB are to come. {storage.message}",
                         "python scripts/download_model.py --prune, or WEATHERMAN_BASE_DIR on a larger disk")

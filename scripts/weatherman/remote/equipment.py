@@ -1,10 +1,10 @@
 """What a box has of what the scripts need there: Python, rsync, tmux, a folder that can be written, space, a card."""
 import re
 
+from weatherman.machines.machine import PYTHONS
 from weatherman.machines.storage import FAILURE, FINE, GB, SHARED_DEVICES, WARNING, judge
 from weatherman.remote.ssh import far_path, far_sh
 
-PYTHONS = ((3, 10), (3, 13))    # oldest and newest that the environment is made for
 LEAST_WITH_CONDA = (3, 8)       # conda brings its own Python; scripts/remote_job.py runs before there is one
 WAIT_S = 120                    # a cold nvidia-smi takes 20 s, a first write on a network volume a few
 

@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 
 from weatherman.cli import UserError
+from weatherman.remote.far_files import CANNOT_WRITE, NO_FOLDER
 from weatherman.remote.layers import ReachError
 from weatherman.remote.ssh import far_path, far_sh
 
@@ -16,7 +17,6 @@ TMUX_SERVER = "weatherman"  # of its own, so that nothing of ours appears among 
 ANSWER_TIMEOUT_S = 60       # a link that is dead one way shows no other sign
 HEARTBEAT_S = 60            # the supervisor writes status.json at least every 5 s: after so long it is dead, or its disk is full
 LOG_TAIL_BYTES, LOG_PART_BYTES = 3000, 500_000  # of job.log: shown at first, and moved at once
-NO_FOLDER, CANNOT_WRITE = 66, 73  # exit statuses of our far scripts, numbered as sysexits.h does
 SETUP_FLAGS = {"auto": [], "venv": ["--venv"], "cpu": ["--cpu"]}
 # A supervisor that was killed after train.py and before it noted so trains again, and train.py refuses to do a finished run twice.
 UNLESS_FINISHED = 'test -f "$0" || exec "$@"'

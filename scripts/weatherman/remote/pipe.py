@@ -11,7 +11,7 @@ import shlex
 import tarfile
 
 from weatherman.cli import UserError
-from weatherman.remote.far_files import enter
+from weatherman.remote.far_files import CANNOT_WRITE, enter
 from weatherman.remote.inventory import PARTS_DIR, printable
 from weatherman.remote.watch import far_run
 
@@ -36,7 +36,7 @@ def disk_full(far, direction, stderr):
 
 def send(far, root, folder, names, sent, stall_s):
     """Send `names`, all below `folder` of the local `root`, to the same folder there. Returns "" (see transfer.move)."""
-    enter_parts = f"{enter(far.host)}mkdir -p -- {_folder(folder)}/{PARTS_DIR} && cd -- {_folder(folder)} || exit 73\n"
+    enter_parts = f"{enter(far.host)}mkdir -p -- {_folder(folder)}/{PARTS_DIR} && cd -- {_folder(folder)} || exit {CANNOT_WRITE}\n"
     parts = {name: part_name(name, sent[name][0]) for name in names}
     there = _far_parts(far, enter_parts, stall_s)
     batch = []
@@ -110,7 +110,7 @@ def _place(path, name, part, size):
     mode = "755" if os.access(path, os.X_OK) else "644"
     part, target, folder = f"{PARTS_DIR}/{part}", shlex.quote(f"./{name}"), shlex.quote(os.path.dirname(f"./{name}"))
     return (f"if [ $(($(wc -c < {part}))) -eq {size} ]; then\n"
-            f"  mkdir -p -- {folder} && chmod {mode} {part} && mv -f -- {part} {target} || exit 73\nfi\n")
+            f"  mkdir -p -- {folder} && chmod {mode} {part} && mv -f -- {part} {target} || exit {CANNOT_WRITE}\nfi\n")
 
 
 # --- from the far side ----------------------------------------------------------------------------------------------------

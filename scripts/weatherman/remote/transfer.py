@@ -88,7 +88,10 @@ class Box:
         """Write down there which commit the code is of, for the manifests that are made there."""
         if direction == "to":
             text = shlex.quote(json.dumps(git_state()))
-            far_script(self.far, f"printf %s {text} > {SYNCED_FROM}.part && mv -f {SYNCED_FROM}.part {SYNCED_FROM}\n", self.stall_s)
+            script = f"printf %s {text} > {SYNCED_FROM}.part && mv -f {SYNCED_FROM}.part {SYNCED_FROM}\n"
+            status, _, stderr = far_script(self.far, script, self.stall_s)
+            if status:
+                raise UserError(f"{self}: {SYNCED_FROM} cannot be written there: {stderr.strip()[-400:]}", "the same command again")
 
     def delete(self, names):
         """Delete files there."""
